@@ -1,0 +1,232 @@
+//! Three services in one process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use catalog::{BootstrapError, Catalog, CatalogConfig, CentralConfig, SealingConfig};
+use crm::{Crm, CrmConfig};
+use migrator::{CentralUrls, Migrator, MigratorConfig};
+use tenantry_rpc::Shutdown;
+use tenantry_rpc::server::{Mode, ServerConfig, listen};
+use tokio::task::JoinHandle;
+
+use crate::DataFolder;
+
+/// The name of the one database server of a standalone instance.
+const LOCAL_SERVER: &str = "local";
+
+/// How an instance is put together.
+pub struct InstanceConfig {
+    /// Where each service listens; port 0 takes a free one.
+    pub listen: Addresses,
+    /// Where the databases are.
+    pub databases: Databases,
+}
+
+/// The addresses of the three services.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The catalog's.
+    pub catalog: SocketAddr,
+    /// The migrator's.
+    pub migrator: SocketAddr,
+    /// The crm's.
+    pub crm: SocketAddr,
+}
+
+/// Where the databases of an instance are.
+pub enum Databases {
+    /// SQLite files in the data folder.
+    Embedded,
+    /// On servers, for tests: everything else runs as it does embedded.
+    Servers {
+        /// The central database's URL.
+        central_url: String,
+        /// The migrator's own database's URL.
+        migrator_url: String,
+        /// The servers for companies.
+        servers: Vec<Server>,
+        /// What the names of databases and roles begin with.
+        prefix: String,
+    },
+}
+
+/// A database server for companies.
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Its address without credentials, for the catalog.
+    pub public_url: String,
+    /// Its address with the administrative credential, for the migrator.
+    pub admin_url: String,
+}
+
+/// Three running services.
+pub struct Instance {
+    addresses: Addresses,
+    credential_file: PathBuf,
+    folder: DataFolder,
+    shutdown: Shutdown,
+    services: JoinHandle<()>,
+}
+
+impl Instance {
+    /// Starts everything: keys and credentials at the first start, migrations of
+    /// the control plane, then the services.
+    pub async fn start(folder: DataFolder, config: InstanceConfig) -> anyhow::Result<Self> {
+        let plan = Plan::of(&folder, config.databases)?;
+        migrator::migrate_central(&plan.urls).await.context("the control plane's databases are not ready")?;
+        let credential_file = folder.join("operator-credential");
+        bootstrap(&plan.urls.central_database_url, &credential_file).await?;
+
+        let at = |address| ServerConfig::at(address, Mode::Dev);
+        let catalog_port = listen(&at(config.listen.catalog)).await?;
+        let migrator_port = listen(&at(config.listen.migrator)).await?;
+        let crm_port = listen(&at(config.listen.crm)).await?;
+        let addresses = Addresses {
+            catalog: catalog_port.local_addr()?,
+            migrator: migrator_port.local_addr()?,
+            crm: crm_port.local_addr()?,
+        };
+
+        let catalog = Catalog::start(plan.catalog(&folder, addresses)?, catalog_port).await?;
+        let migrator = Migrator::start(plan.migrator(&folder, addresses)?, migrator_port).await?;
+        let crm = Crm::start(crm_config(&folder, addresses)?, crm_port).await?;
+
+        let shutdown = Shutdown::new();
+        let (for_catalog, for_migrator, for_crm) = (shutdown.clone(), shutdown.clone(), shutdown.clone());
+        let services = tokio::spawn(async move {
+            tokio::join!(catalog.serve(for_catalog), migrator.serve(for_migrator), crm.serve(for_crm));
+        });
+        Ok(Self { addresses, credential_file, folder, shutdown, services })
+    }
+
+    /// Where the services listen.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The file with the first operator's credential.
+    pub fn credential_file(&self) -> &std::path::Path {
+        &self.credential_file
+    }
+
+    /// The folder that it lives in.
+    pub fn folder(&self) -> &DataFolder {
+        &self.folder
+    }
+
+    /// Its shutdown.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Runs until the shutdown has ended every service.
+    pub async fn wait(self) -> anyhow::Result<()> {
+        Ok(self.services.await?)
+    }
+
+    /// Stops within `grace`.
+    pub async fn stop(self, grace: Duration) -> anyhow::Result<()> {
+        self.shutdown.begin();
+        let shutdown = self.shutdown.clone();
+        let force = async move {
+            tokio::time::sleep(grace).await;
+            shutdown.force();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = self.services => Ok(ended?),
+            () = force => Ok(()),
+        }
+    }
+}
+
+/// What follows from where the databases are.
+struct Plan {
+    urls: CentralUrls,
+    servers: Vec<Server>,
+    prefix: String,
+}
+
+impl Plan {
+    fn of(folder: &DataFolder, databases: Databases) -> anyhow::Result<Self> {
+        let file = |name: &str| anyhow::Ok(format!("sqlite://{}", utf8(folder.join(name))?));
+        match databases {
+            Databases::Embedded => {
+                let tenants = format!("sqlite:{}", utf8(folder.join("tenants"))?);
+                let server = Server { name: LOCAL_SERVER.to_owned(), public_url: tenants.clone(), admin_url: tenants };
+                let urls = CentralUrls {
+                    central_database_url: file("central.db")?,
+                    migrator_database_url: file("migrator.db")?,
+                };
+                Ok(Self { urls, servers: vec![server], prefix: "tnt_".to_owned() })
+            }
+            Databases::Servers { central_url, migrator_url, servers, prefix } => {
+                let urls = CentralUrls { central_database_url: central_url, migrator_database_url: migrator_url };
+                Ok(Self { urls, servers, prefix })
+            }
+        }
+    }
+
+    fn catalog(&self, folder: &DataFolder, addresses: Addresses) -> anyhow::Result<CatalogConfig> {
+        let sealing =
+            SealingConfig { key_encryption_key: None, key_encryption_key_file: Some(folder.key_encryption_key()?) };
+        let central = central(&self.urls.central_database_url);
+        let mut config =
+            CatalogConfig::at(addresses.catalog, Mode::Dev, central, sealing, folder.identity(catalog::NAME)?);
+        config.migrator_address = format!("http://{}", addresses.migrator);
+        config.issuer = issuer(addresses);
+        config.public_sign_up = true;
+        for server in &self.servers {
+            let public = format!("{}={}", server.name, server.public_url);
+            config.database_servers.push(public.parse().map_err(anyhow::Error::msg)?);
+        }
+        // All keys have to be there before the first service reads them.
+        folder.identity(migrator::NAME)?;
+        folder.identity(crm::NAME)?;
+        Ok(config)
+    }
+
+    fn migrator(&self, folder: &DataFolder, addresses: Addresses) -> anyhow::Result<MigratorConfig> {
+        let url = self.urls.migrator_database_url.clone();
+        let prefix = self.prefix.parse().map_err(anyhow::Error::msg)?;
+        let mut config =
+            MigratorConfig::at(addresses.migrator, Mode::Dev, url, folder.identity(migrator::NAME)?, prefix);
+        config.catalog_address = format!("http://{}", addresses.catalog);
+        config.issuer = issuer(addresses);
+        for server in &self.servers {
+            let admin = format!("{}={}", server.name, server.admin_url);
+            config.database_servers.push(admin.parse().map_err(anyhow::Error::msg)?);
+        }
+        Ok(config)
+    }
+}
+
+fn crm_config(folder: &DataFolder, addresses: Addresses) -> anyhow::Result<CrmConfig> {
+    let mut config = CrmConfig::at(addresses.crm, Mode::Dev, folder.identity(crm::NAME)?);
+    config.catalog_address = format!("http://{}", addresses.catalog);
+    config.issuer = issuer(addresses);
+    Ok(config)
+}
+
+fn issuer(addresses: Addresses) -> String {
+    format!("http://{}", addresses.catalog)
+}
+
+fn central(url: &str) -> CentralConfig {
+    CentralConfig { database_url: url.to_owned(), database_connections: 10, database_connect_timeout_ms: 5_000 }
+}
+
+async fn bootstrap(central_url: &str, credential_file: &std::path::Path) -> anyhow::Result<()> {
+    match catalog::bootstrap_operator(&central(central_url), "operator", Some(credential_file)).await {
+        Ok(_) | Err(BootstrapError::Exists) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn utf8(path: PathBuf) -> anyhow::Result<String> {
+    path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("the path {path:?} is not Unicode"))
+}

@@ -1,0 +1,11 @@
+//! All three services in one process, and the tour through them.
+//!
+//! The services share no Rust state: each has its own configuration, its own key
+//! and its own port, and they talk gRPC.
+
+pub mod demo;
+mod folder;
+mod instance;
+
+pub use folder::{DataFolder, FolderError};
+pub use instance::{Addresses, Databases, Instance, InstanceConfig, Server};

@@ -1,0 +1,137 @@
+//! `tenantry`: everything in one process, on SQLite, and the tour.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig, demo};
+use tenantry_rpc::command;
+use tenantry_telemetry::TelemetryConfig;
+
+/// A database for every company: catalog, migrator and crm in one process.
+///
+/// Without a command it serves.
+#[derive(Parser)]
+#[command(name = "tenantry", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+    #[command(flatten)]
+    telemetry: TelemetryConfig,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Takes the tour: two companies, their people, and what keeps them apart.
+    Demo,
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The folder for databases, keys and credentials.
+    #[arg(long, env = "TENANTRY_DATA", default_value = "data", global = true)]
+    data: PathBuf,
+
+    /// The address to listen on.
+    #[arg(long, env = "TENANTRY_ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), global = true)]
+    address: IpAddr,
+
+    /// The catalog's port; the migrator has the next one, and the crm the one after. 0 takes free ones.
+    #[arg(long, env = "TENANTRY_PORT", default_value_t = 50051, global = true)]
+    port: u16,
+
+    /// How long calls under way may go on after a stop signal, in milliseconds.
+    #[arg(long, env = "TENANTRY_DRAIN_GRACE_MS", default_value_t = 10_000)]
+    drain_grace_ms: u64,
+}
+
+fn main() -> ExitCode {
+    match command::parse::<Arguments>(std::env::args_os()) {
+        Ok(arguments) => command::run(arguments.run()),
+        Err(error) => error.exit(),
+    }
+}
+
+impl Arguments {
+    async fn run(self) -> anyhow::Result<()> {
+        let mut telemetry = self.telemetry;
+        if self.command.is_some() {
+            // The tour tells what happens; the log would tell it twice.
+            telemetry.log_filter = "error".to_owned();
+        }
+        let telemetry = tenantry_telemetry::start("tenantry", &telemetry)?;
+        let done = match self.command {
+            Some(Command::Demo) => self.serve.demo().await,
+            None => self.serve.run().await,
+        };
+        telemetry.shut_down().await;
+        done
+    }
+}
+
+impl Serve {
+    async fn run(self) -> anyhow::Result<()> {
+        let instance = self.start(&self.data, self.addresses()?).await?;
+        println!("{}", welcome(&instance));
+        let grace = Duration::from_millis(self.drain_grace_ms);
+        let signals = tokio::spawn(instance.shutdown().clone().on_signals(grace));
+        let ended = instance.wait().await;
+        signals.abort();
+        println!("stopped");
+        ended
+    }
+
+    async fn demo(self) -> anyhow::Result<()> {
+        let running = self.addresses()?;
+        if demo::is_running(running).await {
+            println!("An instance runs on {}; the tour goes there.", running.catalog);
+            return demo::run(running).await;
+        }
+        println!("No instance runs on {}; the tour has one of its own, in a temporary folder.", running.catalog);
+        let folder = tempfile::tempdir()?;
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let instance = self.start(folder.path(), Addresses { catalog: free, migrator: free, crm: free }).await?;
+        let toured = demo::run(instance.addresses()).await;
+        instance.stop(Duration::from_millis(self.drain_grace_ms)).await?;
+        toured
+    }
+
+    async fn start(&self, folder: &Path, listen: Addresses) -> anyhow::Result<Instance> {
+        Instance::start(DataFolder::open(folder)?, InstanceConfig { listen, databases: Databases::Embedded }).await
+    }
+
+    fn addresses(&self) -> anyhow::Result<Addresses> {
+        let at = |offset: u16| {
+            let port = if self.port == 0 { Some(0) } else { self.port.checked_add(offset) };
+            port.map(|port| SocketAddr::new(self.address, port))
+                .ok_or_else(|| anyhow::anyhow!("--port leaves no room for three"))
+        };
+        Ok(Addresses { catalog: at(0)?, migrator: at(1)?, crm: at(2)? })
+    }
+}
+
+/// What a newcomer needs: where things are, and three commands to paste.
+fn welcome(instance: &Instance) -> String {
+    let Addresses { catalog, migrator, crm } = instance.addresses();
+    let (data, credential) = (instance.folder().path().display(), instance.credential_file().display());
+    let curl = "buf curl --protocol grpc --http2-prior-knowledge";
+    format!(
+        "Tenantry is up.\n\
+         \x20 catalog    http://{catalog}\n\
+         \x20 migrator   http://{migrator}\n\
+         \x20 crm        http://{crm}\n\
+         \x20 data       {data}\n\
+         \x20 operator   {credential}\n\
+         \n\
+         Try it:\n\
+         \x20 {curl} -d '{{\"name\":\"Sunrise Energy\",\"owner_email\":\"ada@example.com\",\"owner_password\":\"correct horse battery\"}}' http://{catalog}/tenantry.catalog.v1.CompanyService/RegisterCompany\n\
+         \x20 TOKEN=$({curl} -d '{{\"email\":\"ada@example.com\",\"password\":\"correct horse battery\"}}' http://{catalog}/tenantry.catalog.v1.TokenService/Login | sed -n 's/.*\"accessToken\": *\"\\([^\"]*\\)\".*/\\1/p')\n\
+         \x20 {curl} -H \"authorization: Bearer $TOKEN\" -d '{{\"person\":{{\"name\":\"Grace\",\"surname\":\"Hopper\"}}}}' http://{crm}/tenantry.crm.v1.PersonService/CreatePerson\n\
+         \n\
+         Ctrl-C stops it."
+    )
+}

@@ -1,0 +1,224 @@
+//! Creating companies, and reading them.
+
+use serde_json::json;
+use tenantry_ids::{CompanyId, DatabaseId, EventId, UserId};
+use tenantry_rpc::paging::Page;
+use tenantry_rpc::{Context, Error, Reason};
+
+use super::replay::Replayable;
+use super::{App, provisioning};
+use crate::domain::{CompanyName, Email, Role, Slug, SlugChoice};
+use crate::secrets::TenantPassword;
+use crate::store::entities::{company, provisioning_step};
+use crate::store::{CentralTx, StoreError, companies, events, people, provisioning as steps, servers};
+
+/// How often creating begins anew after somebody else took a unique key between
+/// the look and the write. Each time the look then finds who it was.
+const ATTEMPTS: usize = 3;
+
+/// A company as it is to be.
+pub(crate) struct NewCompany {
+    pub(crate) name: CompanyName,
+    pub(crate) slug: SlugChoice,
+    pub(crate) owner: NewOwner,
+    pub(crate) server: Option<String>,
+    pub(crate) replay: Replayable,
+}
+
+/// Its first owner.
+pub(crate) struct NewOwner {
+    pub(crate) email: Email,
+    /// Empty for somebody known.
+    pub(crate) password: String,
+    /// Whether somebody known is taken as the owner; else the address is taken.
+    pub(crate) known_is_fine: bool,
+}
+
+/// A company with the steps that make its database.
+pub(crate) struct CompanyView {
+    pub(crate) company: company::Model,
+    pub(crate) steps: Vec<provisioning_step::Model>,
+}
+
+/// Public sign-up: creates and waits.
+pub(crate) async fn register(app: &App, context: &Context, new: NewCompany) -> Result<CompanyView, Error> {
+    if !app.settings.public_sign_up {
+        return Err(Error::new(Reason::SignUpClosed, "public sign-up is closed here; ask an operator for a company"));
+    }
+    create(app, context, new, true).await
+}
+
+/// Creates a company and its intent to have a database, and waits for it if asked.
+pub(crate) async fn create(app: &App, context: &Context, new: NewCompany, wait: bool) -> Result<CompanyView, Error> {
+    let mut password_hash = None;
+    for _ in 0..ATTEMPTS {
+        match attempt(app, context, &new, &mut password_hash).await {
+            Ok(id) => {
+                app.progress.wake();
+                return if wait { provisioning::wait(app, context, id).await } else { view(app, id).await };
+            }
+            Err(Attempt::Again) => {}
+            Err(Attempt::Failed(error)) => return Err(error),
+        }
+    }
+    Err(Error::new(Reason::Overloaded, "others are creating the same company at this moment; try again")
+        .retry_after(std::time::Duration::from_millis(100)))
+}
+
+enum Attempt {
+    Again,
+    Failed(Error),
+}
+
+impl From<Error> for Attempt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<StoreError> for Attempt {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Taken(_) => Self::Again,
+            StoreError::Unavailable(_) | StoreError::BadRow { .. } | StoreError::Database(_) => {
+                Self::Failed(error.into())
+            }
+        }
+    }
+}
+
+async fn attempt(
+    app: &App,
+    context: &Context,
+    new: &NewCompany,
+    password_hash: &mut Option<String>,
+) -> Result<CompanyId, Attempt> {
+    if let Some(earlier) = new.replay.earlier(&app.db, app.now()).await? {
+        return Ok(earlier);
+    }
+    let id = CompanyId::new(&*app.ids);
+    let slug = free_slug(app, &new.slug, id).await?;
+    // The slow hash is made before the transaction: it must not hold a connection.
+    let owner = owner_of(app, &new.owner, password_hash).await?;
+    let server = servers::choose(&app.db, new.server.as_deref()).await?.ok_or_else(no_server)?;
+
+    let actor = context.caller().subject();
+    let now = app.now();
+    let tx = app.db.begin().await?;
+    let row = companies::NewCompany {
+        id,
+        name: new.name.as_str().to_owned(),
+        slug: slug.as_str().to_owned(),
+        created_by: actor.clone(),
+    };
+    companies::insert(&tx, row, now).await?;
+    let user = write_owner(app, &tx, owner, &new.owner.email).await?;
+    people::add_member(&tx, id, user, Role::Owner, now).await?;
+    let database = write_database(app, &tx, id, &server.name).await?;
+    steps::insert(&tx, id, now).await?;
+    let payload = json!({ "slug": slug.as_str(), "server": server.name, "database_id": database, "owner": user });
+    let event = events::NewEvent {
+        id: EventId::new(&*app.ids),
+        company: Some(id),
+        kind: "company.created",
+        actor: &actor,
+        payload,
+    };
+    events::append(&tx, event, now).await?;
+    new.replay.record(&tx, id, now).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+async fn free_slug(app: &App, choice: &SlugChoice, id: CompanyId) -> Result<Slug, Attempt> {
+    let first = choice.first();
+    if !companies::slug_is_taken(&app.db, first.as_str()).await? {
+        return Ok(first.clone());
+    }
+    let taken = || Error::new(Reason::SlugTaken, "this slug belongs to another company; choose another");
+    Ok(choice.fallback(id).ok_or_else(taken)?)
+}
+
+enum Owner {
+    Known(UserId),
+    New { password_hash: String },
+}
+
+async fn owner_of(app: &App, owner: &NewOwner, password_hash: &mut Option<String>) -> Result<Owner, Attempt> {
+    match people::find_user(&app.db, &owner.email).await? {
+        Some(user) if owner.known_is_fine => Ok(Owner::Known(user.id)),
+        Some(_) => {
+            let message = "this e-mail address has a user already; sign in, or register with another address";
+            Err(Error::new(Reason::EmailTaken, message).into())
+        }
+        None if owner.password.is_empty() => {
+            let message = "there is no user with this address; give a password for a new one";
+            Err(Error::fields(vec![field("owner_password", message)]).into())
+        }
+        None => {
+            let hash = match password_hash.take() {
+                Some(hash) => hash,
+                None => app.passwords.hash(&owner.password).await.map_err(Error::from)?,
+            };
+            *password_hash = Some(hash.clone());
+            Ok(Owner::New { password_hash: hash })
+        }
+    }
+}
+
+fn field(field: &str, description: &str) -> tenantry_rpc::FieldViolation {
+    tenantry_rpc::FieldViolation { field: field.to_owned(), description: description.to_owned() }
+}
+
+fn no_server() -> Error {
+    Error::new(
+        Reason::NoDatabaseServer,
+        "no open database server for the company; an operator has to register or open one",
+    )
+}
+
+async fn write_owner(app: &App, tx: &CentralTx, owner: Owner, email: &Email) -> Result<UserId, StoreError> {
+    match owner {
+        Owner::Known(id) => Ok(id),
+        Owner::New { password_hash } => {
+            let id = UserId::new(&*app.ids);
+            people::insert_user(tx, id, (email.address(), email.key()), password_hash, app.now()).await?;
+            Ok(id)
+        }
+    }
+}
+
+async fn write_database(app: &App, tx: &CentralTx, company: CompanyId, server: &str) -> Result<DatabaseId, Attempt> {
+    let id = DatabaseId::new(&*app.ids);
+    let password = TenantPassword::generate().map_err(Error::from)?;
+    let sealed = app.sealer.seal(&database_owner(id), password.expose().as_bytes()).map_err(Error::from)?;
+    let row = companies::NewDatabase { id, company_id: company, server: server.to_owned(), sealed_password: sealed };
+    companies::insert_database(tx, row, app.now()).await?;
+    Ok(id)
+}
+
+/// Whose a sealed tenant password is, as associated data.
+pub(crate) fn database_owner(id: DatabaseId) -> String {
+    format!("database:{id}")
+}
+
+/// One company.
+pub(crate) async fn view(app: &App, id: CompanyId) -> Result<CompanyView, Error> {
+    let company = companies::find(&app.db, id).await?.ok_or_else(not_found)?;
+    let steps = steps::steps(&app.db, id).await?;
+    Ok(CompanyView { company, steps })
+}
+
+fn not_found() -> Error {
+    Error::new(Reason::CompanyNotFound, "there is no such company")
+}
+
+/// A page of companies, oldest first, and the token of the next.
+pub(crate) async fn list(app: &App, page: Page) -> Result<(Vec<company::Model>, String), Error> {
+    let mut rows = companies::list(&app.db, page.after, page.size + 1).await?;
+    let next = page.cut(LIST, &mut rows, |row| row.id.0);
+    Ok((rows, next))
+}
+
+/// The name of the list of companies in page tokens.
+pub(crate) const LIST: &str = "companies";

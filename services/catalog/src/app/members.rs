@@ -1,0 +1,133 @@
+//! Inviting people into a company, and accepting.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use tenantry_ids::{CompanyId, EventId, InvitationId, UserId};
+use tenantry_rpc::{Context, Error, Reason, Violations};
+
+use super::{App, credentials_invalid};
+use crate::domain::{Email, Role, check_password};
+use crate::secrets::Credential;
+use crate::store::entities::{invitation, user};
+use crate::store::{StoreError, events, people};
+
+/// An invitation, with its secret.
+pub(crate) struct Invited {
+    pub(crate) id: InvitationId,
+    pub(crate) secret: Credential,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// A membership that came of an invitation.
+pub(crate) struct Joined {
+    pub(crate) company: CompanyId,
+    pub(crate) user: UserId,
+    pub(crate) role: Role,
+}
+
+/// Invites an address into the caller's company.
+pub(crate) async fn invite(
+    app: &App,
+    context: &Context,
+    company: CompanyId,
+    email: Email,
+    role: Role,
+) -> Result<Invited, Error> {
+    let inviter = context.user()?.user();
+    let own_role = people::role_in(&app.db, company, inviter).await?;
+    if !own_role.is_some_and(|own| own.can_grant(role)) {
+        return Err(Error::new(Reason::RoleNotGrantable, "your role in the company cannot give this role"));
+    }
+    if let Some(user) = people::find_user(&app.db, &email).await?
+        && people::role_in(&app.db, company, user.id).await?.is_some()
+    {
+        return Err(Error::new(Reason::AlreadyMember, "this person belongs to the company already"));
+    }
+    let now = app.now();
+    let secret = Credential::new("tninv")?;
+    let row = invitation::Model {
+        id: InvitationId::new(&*app.ids),
+        company_id: company,
+        email: email.address().to_owned(),
+        email_key: email.key().to_owned(),
+        role,
+        secret_hash: secret.hash(),
+        invited_by: inviter,
+        expires_at: now + app.settings.invitation_lifetime,
+        accepted_at: None,
+        created_at: now,
+    };
+    let invited = Invited { id: row.id, secret, expires_at: row.expires_at };
+    let tx = app.db.begin().await?;
+    people::insert_invitation(&tx, row).await?;
+    let payload = json!({ "invitation_id": invited.id, "role": role.as_str() });
+    let actor = context.caller().subject();
+    let event = events::NewEvent {
+        id: EventId::new(&*app.ids),
+        company: Some(company),
+        kind: "member.invited",
+        actor: &actor,
+        payload,
+    };
+    events::append(&tx, event, now).await?;
+    tx.commit().await?;
+    Ok(invited)
+}
+
+/// Accepts an invitation, by its secret and the user's password.
+pub(crate) async fn accept(app: &App, secret: &str, password: &str) -> Result<Joined, Error> {
+    let now = app.now();
+    let row =
+        people::open_invitation(&app.db, &Credential::hash_of(secret), now).await?.ok_or_else(credentials_invalid)?;
+    let known = people::find_user_by_key(&app.db, &row.email_key).await?;
+    let new_hash = prove(app, known.as_ref(), password).await?;
+
+    let tx = app.db.begin().await?;
+    if !people::use_invitation(&tx, &row, now).await? {
+        return Err(credentials_invalid());
+    }
+    let user = match (&known, new_hash) {
+        (Some(user), _) => user.id,
+        (None, hash) => {
+            let id = UserId::new(&*app.ids);
+            people::insert_user(&tx, id, (&row.email, &row.email_key), hash.unwrap_or_default(), now)
+                .await
+                .map_err(raced)?;
+            id
+        }
+    };
+    people::add_member(&tx, row.company_id, user, row.role, now).await.map_err(raced)?;
+    let actor = format!("user:{user}");
+    let payload = json!({ "invitation_id": row.id, "role": row.role.as_str() });
+    let event = events::NewEvent {
+        id: EventId::new(&*app.ids),
+        company: Some(row.company_id),
+        kind: "member.joined",
+        actor: &actor,
+        payload,
+    };
+    events::append(&tx, event, now).await?;
+    tx.commit().await?;
+    Ok(Joined { company: row.company_id, user, role: row.role })
+}
+
+/// Someone known proves to be it; someone new chooses a password, whose hash is returned.
+async fn prove(app: &App, known: Option<&user::Model>, password: &str) -> Result<Option<String>, Error> {
+    match known {
+        Some(user) if app.passwords.verify(password, Some(&user.password_hash)).await? => Ok(None),
+        Some(_) => Err(credentials_invalid()),
+        None => {
+            let mut violations = Violations::new();
+            check_password(&mut violations, "password", password);
+            violations.into_result()?;
+            Ok(Some(app.passwords.hash(password).await?))
+        }
+    }
+}
+
+fn raced(error: StoreError) -> Error {
+    match error {
+        StoreError::Taken(_) => Error::new(Reason::AlreadyMember, "this person belongs to the company already"),
+        StoreError::Unavailable(_) | StoreError::BadRow { .. } | StoreError::Database(_) => error.into(),
+    }
+}

@@ -1,0 +1,76 @@
+//! The use cases, one async function each. A use case owns its transaction.
+
+pub(crate) mod companies;
+pub(crate) mod directory;
+pub(crate) mod keyring;
+pub(crate) mod members;
+pub(crate) mod operators;
+pub(crate) mod provisioning;
+pub(crate) mod replay;
+pub(crate) mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tenantry_ids::IdSource;
+use tenantry_rpc::{Clock, Error, Reason};
+
+use crate::app::keyring::Keyring;
+use crate::app::provisioning::Progress;
+use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
+use crate::store::CentralDb;
+
+/// What use cases work with.
+pub(crate) struct App {
+    pub(crate) db: CentralDb,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) sealer: Sealer,
+    pub(crate) passwords: Passwords,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) progress: Progress,
+    pub(crate) settings: Settings,
+}
+
+/// What use cases are told by the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) issuer: String,
+    pub(crate) public_sign_up: bool,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) invitation_lifetime: Duration,
+}
+
+impl App {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+}
+
+impl From<PasswordError> for Error {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Overloaded => Error::new(Reason::Overloaded, "too many sign-ins at once; try again shortly")
+                .retry_after(Duration::from_secs(1)),
+            PasswordError::Hash(_) | PasswordError::Stopped => Error::internal(error),
+        }
+    }
+}
+
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        Error::internal(error)
+    }
+}
+
+impl From<RandomError> for Error {
+    fn from(error: RandomError) -> Self {
+        Error::internal(error)
+    }
+}
+
+/// The one answer to a wrong e-mail, password, credential or secret.
+fn credentials_invalid() -> Error {
+    Error::new(Reason::CredentialsInvalid, "the credentials are not valid")
+}

@@ -1,0 +1,67 @@
+//! The first operator.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use tenantry_ids::{IdSource, OperatorId};
+
+use crate::secrets::{Credential, RandomError};
+use crate::store::{CentralDb, StoreError, people};
+
+/// A first operator that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// There is one.
+    #[error("there is an operator already; the first one is made once")]
+    Exists,
+    /// The central database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No credential.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The file for the credential.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Makes the first operator and writes the credential into a new file that only
+/// its owner reads.
+pub(crate) async fn bootstrap_to_file(
+    db: &CentralDb,
+    ids: &dyn IdSource,
+    name: &str,
+    path: &Path,
+    now: DateTime<Utc>,
+) -> Result<(), BootstrapError> {
+    if people::operators_exist(db).await? {
+        return Err(BootstrapError::Exists);
+    }
+    let failed = |source| BootstrapError::File { path: path.to_owned(), source };
+    // The file first: a credential that cannot be handed over must not exist.
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let credential = bootstrap(db, ids, name, now).await.inspect_err(|_| drop(std::fs::remove_file(path)))?;
+    writeln!(file, "{}", credential.expose()).map_err(failed)
+}
+
+/// Makes the first operator; the credential is shown by the caller, once.
+pub(crate) async fn bootstrap(
+    db: &CentralDb,
+    ids: &dyn IdSource,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<Credential, BootstrapError> {
+    if people::operators_exist(db).await? {
+        return Err(BootstrapError::Exists);
+    }
+    let credential = Credential::new("tnop")?;
+    people::insert_operator(db, OperatorId::new(ids), name, credential.hash(), now).await?;
+    Ok(credential)
+}

@@ -1,0 +1,107 @@
+//! The durable pipeline that makes a company's database: steps in rows, taken by
+//! lease, each idempotent, so that any replica finishes what another began.
+
+mod steps;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenantry_ids::CompanyId;
+use tenantry_rpc::{Context, Error, Reason};
+use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
+
+pub(crate) use steps::MigratorClient;
+pub(crate) use worker::Worker;
+pub use worker::WorkerSettings;
+
+use super::App;
+use super::companies::{CompanyView, view};
+use crate::store::entities::{company, provisioning_step};
+
+/// How often a waiting call looks for itself: another replica may be at work.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What is kept of the deadline for answering.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
+
+/// Wakes workers and those who wait, within this process.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    work: Arc<Notify>,
+    changed: broadcast::Sender<CompanyId>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { work: Arc::default(), changed: broadcast::channel(1024).0 }
+    }
+
+    /// There is something to do.
+    pub(crate) fn wake(&self) {
+        self.work.notify_one();
+    }
+
+    async fn woken(&self) {
+        self.work.notified().await;
+    }
+
+    fn changed(&self, company: CompanyId) {
+        // Nobody waits: nobody needs to know.
+        let _ = self.changed.send(company);
+    }
+}
+
+/// Waits until provisioning has an outcome to tell, or until shortly before the
+/// call's deadline; then the company is returned as it is.
+pub(crate) async fn wait(app: &App, context: &Context, id: CompanyId) -> Result<CompanyView, Error> {
+    let mut changed = app.progress.changed.subscribe();
+    let deadline = context.deadline().checked_sub(ANSWER_TIME).unwrap_or_else(Instant::now);
+    loop {
+        let seen = view(app, id).await?;
+        if let Some(outcome) = outcome(&seen) {
+            return outcome.map(|()| seen);
+        }
+        let look_at = (Instant::now() + LOOK_EVERY).min(deadline);
+        if Instant::now() >= deadline {
+            return Ok(seen);
+        }
+        let news = async { while changed.recv().await.is_ok_and(|company| company != id) {} };
+        // Either way the company is looked at again.
+        let _ = tokio::time::timeout_at(look_at, news).await;
+    }
+}
+
+/// What there is to tell, if anything yet.
+fn outcome(seen: &CompanyView) -> Option<Result<(), Error>> {
+    match seen.company.state {
+        company::State::Provisioning => seen.steps.iter().find_map(trouble).map(Err),
+        company::State::Failed => {
+            let why = seen.company.state_reason.clone().unwrap_or_default();
+            let message = format!("the company's database could not be made ({why}); an operator has to look");
+            Some(Err(Error::new(Reason::ProvisioningFailed, message).with("company_id", seen.company.id.to_string())))
+        }
+        company::State::Active
+        | company::State::Suspended
+        | company::State::Maintenance
+        | company::State::Deleted
+        | company::State::Purged => Some(Ok(())),
+    }
+}
+
+/// A step that failed and is tried again by itself: the caller need not wait.
+fn trouble(step: &provisioning_step::Model) -> Option<Error> {
+    let reason: Reason = step.last_error.as_deref()?.parse().unwrap_or(Reason::MigratorUnavailable);
+    let reason = match reason {
+        Reason::DatabaseServerUnavailable => Reason::DatabaseServerUnavailable,
+        _ => Reason::MigratorUnavailable,
+    };
+    let message = "the company is registered and its database cannot be made at the moment; it finishes by itself: \
+                   repeat the call with the same request_id, or sign in later";
+    Some(
+        Error::new(reason, message)
+            .retry_after(Duration::from_secs(2))
+            .with("company_id", step.company_id.to_string())
+            .with("step", step.name.clone()),
+    )
+}

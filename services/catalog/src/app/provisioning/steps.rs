@@ -1,0 +1,111 @@
+//! What each step does. Every one can be repeated.
+
+use std::time::Duration;
+
+use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
+use tenantry_api::migrator::v1::{CreateTenantDatabaseRequest, SeedTenantDatabaseRequest};
+use tenantry_ids::CompanyId;
+use tenantry_rpc::client::{self, ServiceChannel};
+use tenantry_rpc::{Error, Reason, reason_of};
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use crate::app::App;
+use crate::app::companies::database_owner;
+use crate::domain::Step;
+use crate::secrets::TenantPassword;
+use crate::store::companies;
+
+/// The migrator, as the steps use it.
+pub(crate) type MigratorClient = TenantDatabaseServiceClient<ServiceChannel>;
+
+/// A step that did not succeed.
+pub(crate) struct StepFailure {
+    /// Why, for people and for the caller who waits.
+    pub(crate) reason: Reason,
+    /// Whether trying again can help.
+    pub(crate) retryable: bool,
+}
+
+impl From<Error> for StepFailure {
+    /// Failures on our side of the call: the database was away, or a bug, which
+    /// an operator sees in the log while the step goes on trying.
+    fn from(error: Error) -> Self {
+        let reason = error.reason();
+        tracing::warn!(%error, reason = reason.as_str(), "a provisioning step failed here");
+        Self { reason, retryable: true }
+    }
+}
+
+impl From<Status> for StepFailure {
+    fn from(status: Status) -> Self {
+        let reason = reason_of(&status).unwrap_or(Reason::MigratorUnavailable);
+        let retryable = match status.code() {
+            Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::DataLoss => false,
+            // Unauthenticated and PermissionDenied too: keys that an operator
+            // mends, after which the company finishes by itself.
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unavailable
+            | Code::Unauthenticated => true,
+        };
+        tracing::warn!(code = ?status.code(), reason = reason.as_str(), message = status.message(), retryable, "the migrator refused a provisioning step");
+        Self { reason, retryable }
+    }
+}
+
+/// Runs one step of one company.
+pub(crate) async fn run(
+    app: &App,
+    migrator: &MigratorClient,
+    step: Step,
+    company: CompanyId,
+    limit: Duration,
+) -> Result<(), StepFailure> {
+    let deadline = Instant::now() + limit;
+    match step {
+        Step::CreateDatabase => create_database(app, migrator.clone(), company, deadline).await,
+        Step::Seed => {
+            let request = SeedTenantDatabaseRequest { company_id: company.to_string() };
+            migrator.clone().seed_tenant_database(client::request(request, deadline)).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn create_database(
+    app: &App,
+    mut migrator: MigratorClient,
+    company: CompanyId,
+    deadline: Instant,
+) -> Result<(), StepFailure> {
+    let database = companies::database_of(&app.db, company).await.map_err(Error::from)?;
+    let database = database.ok_or_else(|| Error::internal(format!("company {company} has no database row")))?;
+    let sealed = database.sealed_password.as_deref().unwrap_or_default();
+    let opened = app.sealer.open(&database_owner(database.id), sealed).map_err(Error::from)?;
+    let password =
+        TenantPassword::from_bytes(&opened).ok_or_else(|| Error::internal("a tenant password that is no text"))?;
+    let request = CreateTenantDatabaseRequest {
+        company_id: company.to_string(),
+        database_id: database.id.to_string(),
+        server: database.server,
+        password_verifier: Some(password.verifier().map_err(Error::from)?),
+    };
+    let made = migrator.create_tenant_database(client::request(request, deadline)).await?.into_inner();
+    companies::note_database(&app.db, database.id, &made.name, &made.role, &made.schema_version, app.now())
+        .await
+        .map_err(Error::from)?;
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The catalog's configuration.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use clap::Args;
+use tenantry_rpc::auth::ServiceKeyFiles;
+use tenantry_rpc::server::{Mode, ServerConfig};
+
+use crate::app::provisioning::WorkerSettings;
+use crate::secrets::{PasswordConfig, SealingConfig};
+use crate::store::CentralConfig;
+
+/// Everything `catalog serve` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct CatalogConfig {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub central: CentralConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub sealing: SealingConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub identity: ServiceKeyFiles,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub passwords: PasswordConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub provisioning: WorkerSettings,
+
+    /// The address of the migrator.
+    #[arg(long, env = "CATALOG_MIGRATOR_ADDRESS", default_value = "http://127.0.0.1:50052")]
+    pub migrator_address: String,
+
+    /// The issuer that tokens name; verifiers are configured with the same text.
+    #[arg(long, env = "TENANTRY_ISSUER", default_value = "https://tenantry.invalid")]
+    pub issuer: String,
+
+    /// A database server for companies, without credentials: name=postgres://host:port,
+    /// name=mysql://host:port or name=sqlite:/folder. Registered at the start; may be repeated.
+    #[arg(long = "database-server", env = "CATALOG_DATABASE_SERVERS", value_delimiter = ',')]
+    pub database_servers: Vec<PublicServer>,
+
+    /// Lets anybody register a company.
+    #[arg(long, env = "CATALOG_PUBLIC_SIGN_UP", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub public_sign_up: bool,
+
+    /// How long a token lives, in seconds.
+    #[arg(long, env = "CATALOG_TOKEN_LIFETIME_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub token_lifetime_s: u64,
+
+    /// How long an invitation can be accepted, in seconds.
+    #[arg(long, env = "CATALOG_INVITATION_LIFETIME_S", default_value_t = 900)]
+    pub invitation_lifetime_s: u64,
+}
+
+impl CatalogConfig {
+    /// The defaults, whatever the environment says, with what has none.
+    pub fn at(
+        listen: SocketAddr,
+        mode: Mode,
+        central: CentralConfig,
+        sealing: SealingConfig,
+        identity: ServiceKeyFiles,
+    ) -> Self {
+        Self {
+            server: ServerConfig::at(listen, mode),
+            central,
+            sealing,
+            identity,
+            passwords: PasswordConfig::default(),
+            provisioning: WorkerSettings::default(),
+            migrator_address: "http://127.0.0.1:50052".to_owned(),
+            issuer: "https://tenantry.invalid".to_owned(),
+            database_servers: Vec::new(),
+            public_sign_up: false,
+            token_lifetime_s: 900,
+            invitation_lifetime_s: 900,
+        }
+    }
+}
+
+/// The public side of a database server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicServer {
+    /// Its name, which the migrator knows it by too.
+    pub name: String,
+    /// `postgres`, `mysql` or `sqlite`.
+    pub engine: &'static str,
+    /// Its address without credentials.
+    pub endpoint: String,
+}
+
+impl FromStr for PublicServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, endpoint) = text.split_once('=').ok_or("write it as name=postgres://host:port")?;
+        let engine = match endpoint.split_once(':').map(|(scheme, _)| scheme) {
+            Some("postgres" | "postgresql") => "postgres",
+            Some("mysql" | "mariadb") => "mysql",
+            Some("sqlite") => "sqlite",
+            _ => return Err(format!("{endpoint:?} is no postgres:, mysql: or sqlite: address")),
+        };
+        if endpoint.contains('@') {
+            return Err("the catalog must not be given a database server's credentials".to_owned());
+        }
+        let fits = (1..=63).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !fits {
+            return Err(format!("{name:?} is no server name: 1 to 63 of letters, digits, '-', '_' and '.'"));
+        }
+        Ok(Self { name: name.to_owned(), engine, endpoint: endpoint.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_read_and_credentials_refused() {
+        let server: PublicServer = "pg1=postgres://db.example:5432".parse().expect("a server");
+        assert_eq!((server.name.as_str(), server.engine), ("pg1", "postgres"));
+        for bad in ["postgres://x", "=postgres://x", "a b=postgres://x", "a=oracle://x", "a=postgres://user:pw@x"] {
+            assert!(bad.parse::<PublicServer>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What a company, an owner and a role are. Pure: no I/O, no clock.
+
+mod company;
+mod email;
+mod roles;
+mod steps;
+
+pub(crate) use company::{CompanyName, Slug, SlugChoice};
+pub(crate) use email::Email;
+pub(crate) use roles::{OPERATOR_SCOPES, Role};
+pub(crate) use steps::Step;
+
+use tenantry_rpc::Violations;
+
+/// The shortest password (NIST SP 800-63B asks for 8, and for 15 where it is the only factor).
+const MIN_PASSWORD_CHARS: usize = 12;
+/// The longest one: hashing must not become an attack.
+const MAX_PASSWORD_CHARS: usize = 128;
+
+/// Checks a new password. Any character counts, spaces among them; no rules of
+/// composition (NIST SP 800-63B, section 5.1.1.2).
+pub(crate) fn check_password(violations: &mut Violations, field: &str, password: &str) {
+    let chars = password.chars().count();
+    violations.check(
+        (MIN_PASSWORD_CHARS..=MAX_PASSWORD_CHARS).contains(&chars),
+        field,
+        "must have 12 to 128 characters",
+    );
+}

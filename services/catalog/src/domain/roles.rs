@@ -1,0 +1,87 @@
+//! What a role may do: the one table in which roles expand to scopes.
+
+use sea_orm::entity::prelude::*;
+
+/// A role in a company, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))")]
+pub(crate) enum Role {
+    #[sea_orm(string_value = "viewer")]
+    Viewer,
+    #[sea_orm(string_value = "member")]
+    Member,
+    #[sea_orm(string_value = "admin")]
+    Admin,
+    #[sea_orm(string_value = "owner")]
+    Owner,
+}
+
+const VIEWER: &[&str] = &["catalog.companies.read", "crm.people.read"];
+const MEMBER: &[&str] = &["crm.people.write"];
+const ADMIN: &[&str] = &["catalog.members.write"];
+const OWNER: &[&str] = &[];
+
+/// What operators may do. Nothing in a company's database: for that they act for
+/// one of its users, by token exchange.
+pub(crate) const OPERATOR_SCOPES: &[&str] =
+    &["catalog.companies.read", "catalog.companies.write", "catalog.companies.list", "migrator.databases.read"];
+
+impl Role {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Member => "member",
+            Role::Admin => "admin",
+            Role::Owner => "owner",
+        }
+    }
+
+    /// The scopes of the role: its own and those of the weaker ones.
+    pub(crate) fn scopes(self) -> Vec<&'static str> {
+        let own = [(Role::Viewer, VIEWER), (Role::Member, MEMBER), (Role::Admin, ADMIN), (Role::Owner, OWNER)];
+        own.iter().filter(|(role, _)| *role <= self).flat_map(|(_, scopes)| scopes.iter().copied()).collect()
+    }
+
+    /// Whether someone of this role can give `other`: nobody raises anybody above
+    /// themselves.
+    pub(crate) fn can_grant(self, other: Role) -> bool {
+        self >= Role::Admin && other <= self
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "viewer" => Ok(Role::Viewer),
+            "member" => Ok(Role::Member),
+            "admin" => Ok(Role::Admin),
+            "owner" => Ok(Role::Owner),
+            _ => Err("must be owner, admin, member or viewer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_role_has_what_the_weaker_one_has() {
+        let scopes = |role: Role| role.scopes().into_iter().collect::<BTreeSet<_>>();
+        assert!(scopes(Role::Viewer).is_subset(&scopes(Role::Member)));
+        assert!(scopes(Role::Member).is_subset(&scopes(Role::Admin)));
+        assert!(scopes(Role::Admin).is_subset(&scopes(Role::Owner)));
+        assert!(!scopes(Role::Viewer).contains("crm.people.write"));
+    }
+
+    #[test]
+    fn only_owners_make_owners_and_members_make_nobody() {
+        assert!(Role::Owner.can_grant(Role::Owner));
+        assert!(Role::Admin.can_grant(Role::Admin) && !Role::Admin.can_grant(Role::Owner));
+        assert!(!Role::Member.can_grant(Role::Viewer));
+    }
+}

@@ -1,0 +1,14 @@
+//! The gRPC face: each handler parses, calls a use case, and converts.
+
+mod companies;
+pub(crate) mod convert;
+mod directory;
+mod keys;
+mod members;
+mod tokens;
+
+pub(crate) use companies::CompanyGrpc;
+pub(crate) use directory::DirectoryGrpc;
+pub(crate) use keys::KeyGrpc;
+pub(crate) use members::MembershipGrpc;
+pub(crate) use tokens::{OperatorGrpc, TokenGrpc};

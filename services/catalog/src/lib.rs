@@ -1,0 +1,22 @@
+//! The catalog: companies, their people, their tokens, and where their databases
+//! are. It owns the central database and never opens a tenant's.
+//!
+//! `grpc` parses, calls and converts; `app` has a function for each use case;
+//! `domain` is pure; `store` is SeaORM; `secrets` seals and hashes.
+
+pub(crate) mod app;
+mod bootstrap;
+mod config;
+mod domain;
+mod grpc;
+mod secrets;
+mod server;
+mod store;
+
+pub use app::operators::BootstrapError;
+pub use app::provisioning::WorkerSettings;
+pub use bootstrap::{Shown, bootstrap_operator};
+pub use config::{CatalogConfig, PublicServer};
+pub use secrets::{PasswordConfig, SealingConfig};
+pub use server::{Catalog, NAME, StartError};
+pub use store::CentralConfig;

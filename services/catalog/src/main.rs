@@ -1,0 +1,101 @@
+//! The catalog's command line.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use catalog::{Catalog, CatalogConfig, CentralConfig, NAME};
+use clap::{Parser, Subcommand};
+use tenantry_rpc::auth::create_service_key;
+use tenantry_rpc::{Shutdown, command, server};
+use tenantry_telemetry::TelemetryConfig;
+
+/// Companies, their people, their tokens, and where their databases are.
+///
+/// Every flag has an environment name; --env-file FILE fills in what the
+/// environment does not set.
+#[derive(Parser)]
+#[command(name = "catalog", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves until SIGTERM or Ctrl-C.
+    Serve {
+        #[command(flatten)]
+        config: Box<CatalogConfig>,
+        #[command(flatten)]
+        telemetry: TelemetryConfig,
+    },
+    /// Makes the first operator; refused once there is one.
+    BootstrapOperator {
+        #[command(flatten)]
+        central: CentralConfig,
+        /// The operator's name.
+        #[arg(long, default_value = "operator")]
+        name: String,
+        /// A new file for the credential. Without it the credential is shown, on a terminal only.
+        #[arg(long)]
+        credential_file: Option<PathBuf>,
+    },
+    /// Makes this service's key.
+    GenerateKey {
+        /// A new file for the private key.
+        #[arg(long)]
+        key_file: PathBuf,
+        /// The file of public keys that the services share; extended.
+        #[arg(long)]
+        trust_file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match command::parse::<Arguments>(std::env::args_os()) {
+        Ok(arguments) => command::run(arguments.command.run()),
+        Err(error) => error.exit(),
+    }
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Command::Serve { config, telemetry } => serve(*config, &telemetry).await,
+            Command::BootstrapOperator { central, name, credential_file } => {
+                bootstrap(&central, &name, credential_file).await
+            }
+            Command::GenerateKey { key_file, trust_file } => Ok(create_service_key(NAME, &key_file, &trust_file)?),
+        }
+    }
+}
+
+async fn serve(config: CatalogConfig, telemetry: &TelemetryConfig) -> anyhow::Result<()> {
+    let telemetry = tenantry_telemetry::start(NAME, telemetry)?;
+    let served = async {
+        let grace = config.server.drain_grace();
+        let listener = server::listen(&config.server).await?;
+        let catalog = Catalog::start(config, listener).await?;
+        println!("catalog listens on {}", catalog.address()?);
+        let shutdown = Shutdown::new();
+        let signals = tokio::spawn(shutdown.clone().on_signals(grace));
+        catalog.serve(shutdown).await;
+        signals.abort();
+        anyhow::Ok(())
+    }
+    .await;
+    telemetry.shut_down().await;
+    served
+}
+
+async fn bootstrap(central: &CentralConfig, name: &str, file: Option<PathBuf>) -> anyhow::Result<()> {
+    if file.is_none() && !std::io::stdout().is_terminal() {
+        anyhow::bail!("the credential is shown on a terminal only; name a new file with --credential-file");
+    }
+    match catalog::bootstrap_operator(central, name, file.as_deref()).await? {
+        Some(shown) => println!("The operator's credential, shown this once:\n{}", shown.credential()),
+        None => println!("The operator's credential is in {}", file.unwrap_or_default().display()),
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Puts the catalog together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenantry_api::MAX_MESSAGE_BYTES;
+use tenantry_api::catalog::v1::company_service_server::CompanyServiceServer;
+use tenantry_api::catalog::v1::key_service_server::KeyServiceServer;
+use tenantry_api::catalog::v1::membership_service_server::MembershipServiceServer;
+use tenantry_api::catalog::v1::operator_service_server::OperatorServiceServer;
+use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
+use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
+use tenantry_ids::{IdSource, SystemIds};
+use tenantry_rpc::auth::{IdentityError, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
+use tenantry_rpc::{Clock, Shutdown, SystemClock};
+use tokio::net::TcpListener;
+
+use crate::CatalogConfig;
+use crate::app::keyring::{Keyring, KeyringError};
+use crate::app::provisioning::{MigratorClient, Progress, Worker};
+use crate::app::{App, Settings};
+use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TokenGrpc};
+use crate::secrets::{Passwords, SealError};
+use crate::store::{CentralDb, StoreError, schema, servers};
+
+/// The service's name: its audience in tokens and its identity among services.
+pub const NAME: &str = "catalog";
+
+/// A catalog that cannot start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the central database is older than this catalog needs: run \"migrator migrate-central\" first")]
+    SchemaTooOld,
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("{0}")]
+    Config(String),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// A catalog that has its port and its database, and does not serve yet.
+pub struct Catalog {
+    app: Arc<App>,
+    server: BoundServer,
+    worker: Worker,
+}
+
+impl Catalog {
+    /// Opens everything behind the port that `listener` has, in the order in which it can fail clearly.
+    pub async fn start(config: CatalogConfig, listener: TcpListener) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
+        let db = open_central(&config).await?;
+        for server in &config.database_servers {
+            servers::register(&db, &server.name, server.engine, &server.endpoint, clock.now()).await?;
+        }
+        let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?));
+        keyring.ensure_key(&*ids, &*clock).await?;
+
+        let identity = ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?;
+        let channel = client::open(&config.migrator_address, "migrator", Some(Arc::new(identity)))?;
+        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
+        let settings = VerifierSettings { issuer: config.issuer.clone(), audience: NAME.to_owned() };
+        let verifier = Verifier::new(settings, keyring.clone(), services, clock.clone());
+
+        let app = Arc::new(App {
+            db,
+            clock,
+            ids: ids.clone(),
+            sealer: config.sealing.sealer()?,
+            passwords: Passwords::new(&config.passwords).map_err(|error| StartError::Config(error.to_string()))?,
+            keyring,
+            progress: Progress::new(),
+            settings: settings_of(&config),
+        });
+        let name = format!("{NAME}-{}", ids.uuid());
+        let worker = Worker {
+            app: app.clone(),
+            migrator: MigratorClient::new(channel),
+            settings: config.provisioning.clone(),
+            name,
+        };
+        let server =
+            services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
+        Ok(Self { app, server, worker })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.server.address()
+    }
+
+    /// Serves and provisions until the shutdown, then closes the database.
+    pub async fn serve(self, shutdown: Shutdown) {
+        let Self { app, server, worker } = self;
+        tokio::join!(server.serve(shutdown.clone()), worker.run(shutdown));
+        if let Err(error) = app.db.clone().close().await {
+            tracing::debug!(%error, "the central database did not close");
+        }
+    }
+}
+
+/// Opens the central database, and refuses one that is too old.
+pub(crate) async fn open_central(config: &CatalogConfig) -> Result<CentralDb, StartError> {
+    let db = CentralDb::open(&config.central).await?;
+    if schema::is_new_enough(&db).await? { Ok(db) } else { Err(StartError::SchemaTooOld) }
+}
+
+fn settings_of(config: &CatalogConfig) -> Settings {
+    Settings {
+        issuer: config.issuer.clone(),
+        public_sign_up: config.public_sign_up,
+        token_lifetime: Duration::from_secs(config.token_lifetime_s),
+        invitation_lifetime: Duration::from_secs(config.invitation_lifetime_s),
+    }
+}
+
+fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
+    server
+        .add(CompanyServiceServer::new(CompanyGrpc(app.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add(TokenServiceServer::new(TokenGrpc(app.clone())))
+        .add(OperatorServiceServer::new(OperatorGrpc(app.clone())))
+        .add(MembershipServiceServer::new(MembershipGrpc(app.clone())))
+        .add(KeyServiceServer::new(KeyGrpc(app.clone())))
+        .add(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
+}

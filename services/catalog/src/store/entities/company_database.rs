@@ -1,0 +1,24 @@
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use tenantry_ids::{CompanyId, DatabaseId};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "company_databases")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: DatabaseId,
+    pub company_id: CompanyId,
+    pub server: String,
+    pub name: Option<String>,
+    pub role: Option<String>,
+    pub sealed_password: Option<Vec<u8>>,
+    pub generation: i64,
+    pub schema_version: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,16 @@
+//! The tables of the central database, a module each, as the central migration
+//! set makes them.
+
+#![allow(unreachable_pub)] // The derive wants its models public.
+
+pub(crate) mod company;
+pub(crate) mod company_database;
+pub(crate) mod database_server;
+pub(crate) mod event;
+pub(crate) mod invitation;
+pub(crate) mod membership;
+pub(crate) mod operator;
+pub(crate) mod provisioning_lease;
+pub(crate) mod provisioning_step;
+pub(crate) mod signing_key;
+pub(crate) mod user;

@@ -1,0 +1,34 @@
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+use tenantry_ids::KeyId;
+
+/// Where a key is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))")]
+pub enum State {
+    #[sea_orm(string_value = "next")]
+    Next,
+    #[sea_orm(string_value = "current")]
+    Current,
+    #[sea_orm(string_value = "retiring")]
+    Retiring,
+}
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "signing_keys")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: KeyId,
+    pub algorithm: String,
+    pub state: State,
+    pub public_jwk: String,
+    pub sealed_private: Vec<u8>,
+    pub not_before: DateTime<Utc>,
+    pub not_after: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

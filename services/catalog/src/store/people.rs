@@ -1,0 +1,155 @@
+//! Users, their memberships, invitations, and operators.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use tenantry_ids::{CompanyId, OperatorId, UserId};
+
+use super::entities::{company, invitation, membership, operator, user};
+use super::{CentralConnection, StoreError};
+use crate::domain::{Email, Role};
+
+pub(crate) async fn find_user(db: &impl CentralConnection, email: &Email) -> Result<Option<user::Model>, StoreError> {
+    find_user_by_key(db, email.key()).await
+}
+
+pub(crate) async fn find_user_by_key(
+    db: &impl CentralConnection,
+    email_key: &str,
+) -> Result<Option<user::Model>, StoreError> {
+    Ok(user::Entity::find().filter(user::Column::EmailKey.eq(email_key)).one(db.raw()).await?)
+}
+
+pub(crate) async fn insert_user(
+    db: &impl CentralConnection,
+    id: UserId,
+    (address, key): (&str, &str),
+    password_hash: String,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let row = user::ActiveModel {
+        id: Set(id),
+        email: Set(address.to_owned()),
+        email_key: Set(key.to_owned()),
+        password_hash: Set(password_hash),
+        password_changed_at: Set(now),
+        created_at: Set(now),
+        updated_at: Set(now),
+    };
+    user::Entity::insert(row).exec_without_returning(db.raw()).await?;
+    Ok(())
+}
+
+pub(crate) async fn add_member(
+    db: &impl CentralConnection,
+    company_id: CompanyId,
+    user_id: UserId,
+    role: Role,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let row = membership::ActiveModel {
+        company_id: Set(company_id),
+        user_id: Set(user_id),
+        role: Set(role),
+        created_at: Set(now),
+    };
+    membership::Entity::insert(row).exec_without_returning(db.raw()).await?;
+    Ok(())
+}
+
+pub(crate) async fn role_in(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    user: UserId,
+) -> Result<Option<Role>, StoreError> {
+    Ok(membership::Entity::find_by_id((company, user)).one(db.raw()).await?.map(|row| row.role))
+}
+
+/// The companies that a user belongs to, with the role in each, oldest first.
+pub(crate) async fn companies_of(
+    db: &impl CentralConnection,
+    user: UserId,
+) -> Result<Vec<(company::Model, Role)>, StoreError> {
+    let memberships = membership::Entity::find().filter(membership::Column::UserId.eq(user)).all(db.raw()).await?;
+    let ids = memberships.iter().map(|row| row.company_id);
+    let companies = company::Entity::find()
+        .filter(company::Column::Id.is_in(ids))
+        .order_by_asc(company::Column::Id)
+        .all(db.raw())
+        .await?;
+    let role = |id| memberships.iter().find(|row| row.company_id == id).map(|row| row.role);
+    Ok(companies.into_iter().filter_map(|company| role(company.id).map(|role| (company, role))).collect())
+}
+
+pub(crate) async fn insert_invitation(db: &impl CentralConnection, row: invitation::Model) -> Result<(), StoreError> {
+    let row: invitation::ActiveModel = row.into();
+    invitation::Entity::insert(row.reset_all()).exec_without_returning(db.raw()).await?;
+    Ok(())
+}
+
+/// The invitation with this secret that can still be accepted.
+pub(crate) async fn open_invitation(
+    db: &impl CentralConnection,
+    secret_hash: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<invitation::Model>, StoreError> {
+    let query = invitation::Entity::find()
+        .filter(invitation::Column::SecretHash.eq(secret_hash))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .filter(invitation::Column::ExpiresAt.gt(now));
+    Ok(query.one(db.raw()).await?)
+}
+
+/// Uses the invitation up; false when somebody else has.
+pub(crate) async fn use_invitation(
+    db: &impl CentralConnection,
+    row: &invitation::Model,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let used = invitation::Entity::update_many()
+        .col_expr(invitation::Column::AcceptedAt, Expr::value(now))
+        .filter(invitation::Column::Id.eq(row.id))
+        .filter(invitation::Column::AcceptedAt.is_null())
+        .exec(db.raw())
+        .await?;
+    Ok(used.rows_affected == 1)
+}
+
+pub(crate) async fn operators_exist(db: &impl CentralConnection) -> Result<bool, StoreError> {
+    Ok(operator::Entity::find().count(db.raw()).await? > 0)
+}
+
+pub(crate) async fn insert_operator(
+    db: &impl CentralConnection,
+    id: OperatorId,
+    name: &str,
+    credential_hash: String,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let row = operator::ActiveModel {
+        id: Set(id),
+        name: Set(name.to_owned()),
+        credential_hash: Set(credential_hash),
+        created_at: Set(now),
+        last_used_at: Set(None),
+    };
+    operator::Entity::insert(row).exec_without_returning(db.raw()).await?;
+    Ok(())
+}
+
+/// The operator with this credential, whose use is noted.
+pub(crate) async fn use_operator(
+    db: &impl CentralConnection,
+    credential_hash: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<OperatorId>, StoreError> {
+    let found =
+        operator::Entity::find().filter(operator::Column::CredentialHash.eq(credential_hash)).one(db.raw()).await?;
+    let Some(found) = found else { return Ok(None) };
+    operator::Entity::update_many()
+        .col_expr(operator::Column::LastUsedAt, Expr::value(now))
+        .filter(operator::Column::Id.eq(found.id))
+        .exec(db.raw())
+        .await?;
+    Ok(Some(found.id))
+}

@@ -1,0 +1,169 @@
+//! Steps and leases.
+//!
+//! A lease is one row a company: whoever raises its fence holds it until it
+//! expires. A free lease whose time has not come (a retry that waits) has no
+//! owner and an expiry in the future.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use tenantry_ids::CompanyId;
+
+use super::entities::{company, provisioning_lease as lease, provisioning_step as step};
+use super::{CentralConnection, StoreError};
+use crate::domain::Step;
+
+/// A lease that is held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) company: CompanyId,
+    pub(crate) fence: i64,
+}
+
+/// Writes the steps of a new company, and its lease, free at once.
+pub(crate) async fn insert(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let rows = Step::ALL.iter().zip(0..).map(|(kind, position)| step::ActiveModel {
+        company_id: Set(company),
+        position: Set(position),
+        name: Set(kind.as_str().to_owned()),
+        state: Set(step::State::Pending),
+        attempts: Set(0),
+        last_error: Set(None),
+        next_attempt_at: Set(now),
+        started_at: Set(None),
+        finished_at: Set(None),
+    });
+    step::Entity::insert_many(rows).exec_without_returning(db.raw()).await?;
+    let free = lease::ActiveModel { company_id: Set(company), owner: Set(None), fence: Set(0), expires_at: Set(None) };
+    lease::Entity::insert(free).exec_without_returning(db.raw()).await?;
+    Ok(())
+}
+
+pub(crate) async fn steps(db: &impl CentralConnection, company: CompanyId) -> Result<Vec<step::Model>, StoreError> {
+    let query = step::Entity::find().filter(step::Column::CompanyId.eq(company)).order_by_asc(step::Column::Position);
+    Ok(query.all(db.raw()).await?)
+}
+
+/// Leases of companies in PROVISIONING that somebody should take, longest waiting first.
+pub(crate) async fn due(db: &impl CentralConnection, now: DateTime<Utc>, limit: u64) -> Result<Vec<Held>, StoreError> {
+    let provisioning = company::Entity::find()
+        .select_only()
+        .column(company::Column::Id)
+        .filter(company::Column::State.eq(company::State::Provisioning));
+    let rows = lease::Entity::find()
+        .filter(is_free(now))
+        .filter(lease::Column::CompanyId.in_subquery(sea_orm::QueryTrait::into_query(provisioning)))
+        .order_by_asc(lease::Column::ExpiresAt)
+        .limit(limit)
+        .all(db.raw())
+        .await?;
+    Ok(rows.into_iter().map(|row| Held { company: row.company_id, fence: row.fence }).collect())
+}
+
+/// Takes a lease that was seen free; `None` when somebody else was faster.
+pub(crate) async fn acquire(
+    db: &impl CentralConnection,
+    seen: Held,
+    owner: &str,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Option<Held>, StoreError> {
+    let taken = lease::Entity::update_many()
+        .col_expr(lease::Column::Owner, Expr::value(owner))
+        .col_expr(lease::Column::Fence, Expr::value(seen.fence + 1))
+        .col_expr(lease::Column::ExpiresAt, Expr::value(until))
+        .filter(lease::Column::CompanyId.eq(seen.company))
+        .filter(lease::Column::Fence.eq(seen.fence))
+        .filter(is_free(now))
+        .exec(db.raw())
+        .await?;
+    Ok((taken.rows_affected == 1).then_some(Held { fence: seen.fence + 1, ..seen }))
+}
+
+/// Holds a lease longer; false when it was lost.
+pub(crate) async fn extend(db: &impl CentralConnection, held: Held, until: DateTime<Utc>) -> Result<bool, StoreError> {
+    let kept = lease::Entity::update_many()
+        .col_expr(lease::Column::ExpiresAt, Expr::value(until))
+        .filter(lease::Column::CompanyId.eq(held.company))
+        .filter(lease::Column::Fence.eq(held.fence))
+        .exec(db.raw())
+        .await?;
+    Ok(kept.rows_affected == 1)
+}
+
+/// Gives a lease back, not to be taken before `not_before`; false when it was lost.
+pub(crate) async fn release(
+    db: &impl CentralConnection,
+    held: Held,
+    not_before: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let given = lease::Entity::update_many()
+        .col_expr(lease::Column::Owner, Expr::value(None::<String>))
+        .col_expr(lease::Column::ExpiresAt, Expr::value(not_before))
+        .filter(lease::Column::CompanyId.eq(held.company))
+        .filter(lease::Column::Fence.eq(held.fence))
+        .exec(db.raw())
+        .await?;
+    Ok(given.rows_affected == 1)
+}
+
+fn is_free(now: DateTime<Utc>) -> Condition {
+    Condition::any().add(lease::Column::ExpiresAt.is_null()).add(lease::Column::ExpiresAt.lte(now))
+}
+
+/// Notes that a step begins.
+pub(crate) async fn begin_step(
+    db: &impl CentralConnection,
+    row: &step::Model,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    update_step(row, step::State::Running)
+        .col_expr(step::Column::Attempts, Expr::col(step::Column::Attempts).add(1))
+        .col_expr(step::Column::StartedAt, Expr::value(now))
+        .exec(db.raw())
+        .await?;
+    Ok(())
+}
+
+/// Notes that a step is done.
+pub(crate) async fn finish_step(
+    db: &impl CentralConnection,
+    row: &step::Model,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    update_step(row, step::State::Done)
+        .col_expr(step::Column::LastError, Expr::value(None::<String>))
+        .col_expr(step::Column::FinishedAt, Expr::value(now))
+        .exec(db.raw())
+        .await?;
+    Ok(())
+}
+
+/// Notes that a step failed, and whether and when it is tried again.
+pub(crate) async fn fail_step(
+    db: &impl CentralConnection,
+    row: &step::Model,
+    error: &str,
+    again_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let state = if again_at.is_some() { step::State::Pending } else { step::State::Failed };
+    update_step(row, state)
+        .col_expr(step::Column::LastError, Expr::value(error))
+        .col_expr(step::Column::NextAttemptAt, Expr::value(again_at.unwrap_or(now)))
+        .col_expr(step::Column::FinishedAt, Expr::value(again_at.is_none().then_some(now)))
+        .exec(db.raw())
+        .await?;
+    Ok(())
+}
+
+fn update_step(row: &step::Model, state: step::State) -> sea_orm::UpdateMany<step::Entity> {
+    step::Entity::update_many()
+        .col_expr(step::Column::State, Expr::value(state))
+        .filter(step::Column::CompanyId.eq(row.company_id))
+        .filter(step::Column::Position.eq(row.position))
+}

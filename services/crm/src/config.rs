@@ -1,0 +1,47 @@
+//! The crm's configuration.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use tenantry_rpc::auth::ServiceKeyFiles;
+use tenantry_rpc::server::{Mode, ServerConfig};
+use tenantry_tenancy::{PlacementCacheConfig, PoolConfig};
+
+/// Everything `crm serve` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct CrmConfig {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub identity: ServiceKeyFiles,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub placements: PlacementCacheConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pool: PoolConfig,
+
+    /// The address of the catalog, which knows the tenants and the keys of their tokens.
+    #[arg(long, env = "TENANTRY_CATALOG_ADDRESS", default_value = "http://127.0.0.1:50051")]
+    pub catalog_address: String,
+
+    /// The issuer that tokens name, as the catalog is configured.
+    #[arg(long, env = "TENANTRY_ISSUER", default_value = "https://tenantry.invalid")]
+    pub issuer: String,
+}
+
+impl CrmConfig {
+    /// The defaults, whatever the environment says, with what has none.
+    pub fn at(listen: SocketAddr, mode: Mode, identity: ServiceKeyFiles) -> Self {
+        Self {
+            server: ServerConfig::at(listen, mode),
+            identity,
+            placements: PlacementCacheConfig::default(),
+            pool: PoolConfig::default(),
+            catalog_address: "http://127.0.0.1:50051".to_owned(),
+            issuer: "https://tenantry.invalid".to_owned(),
+        }
+    }
+}

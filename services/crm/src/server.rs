@@ -1,0 +1,82 @@
+//! Puts the crm together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenantry_api::crm::v1::person_service_server::PersonServiceServer;
+use tenantry_ids::SystemIds;
+use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
+use tenantry_rpc::{Clock, Shutdown, SystemClock};
+use tenantry_tenancy::{CachedDirectory, ConfigError, Directory, GrpcDirectory, Pools, TenancyLayer};
+use tokio::net::TcpListener;
+
+use crate::CrmConfig;
+use crate::app::App;
+use crate::grpc::PersonGrpc;
+use crate::store::SCHEMA;
+
+/// The service's name: its audience in tokens and its identity among services.
+pub const NAME: &str = "crm";
+
+/// An unknown key id asks the catalog again no sooner than this.
+const MIN_KEY_REFETCH: Duration = Duration::from_secs(5);
+
+/// A crm that cannot start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StartError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// A crm that has its port and does not serve yet.
+pub struct Crm {
+    pools: Arc<Pools>,
+    server: BoundServer,
+}
+
+impl Crm {
+    /// Opens everything behind the port that `listener` has. The catalog need not be there yet.
+    pub async fn start(config: CrmConfig, listener: TcpListener) -> Result<Self, StartError> {
+        config.placements.validate()?;
+        config.pool.validate()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
+        let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
+        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
+        let settings = VerifierSettings { issuer: config.issuer, audience: NAME.to_owned() };
+        let keys = RemoteKeys::new(catalog.clone(), MIN_KEY_REFETCH);
+        let verifier = Verifier::new(settings, Arc::new(keys), services, clock.clone());
+
+        let directory: Arc<dyn Directory> = Arc::new(GrpcDirectory::new(catalog));
+        let pools = Arc::new(Pools::new(config.pool));
+        let tenancy = TenancyLayer::new(CachedDirectory::new(directory, &config.placements), pools.clone(), SCHEMA);
+        let app = Arc::new(App { clock, ids: Arc::new(SystemIds) });
+        let server = ServerBuilder::new(NAME, config.server)
+            .add(PersonServiceServer::new(PersonGrpc(app)))
+            .layer(tenancy)
+            .build(Arc::new(verifier), listener)
+            .await?;
+        Ok(Self { pools, server })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.server.address()
+    }
+
+    /// Serves until the shutdown, then closes the connections to tenants' databases.
+    pub async fn serve(self, shutdown: Shutdown) {
+        self.server.serve(shutdown).await;
+        self.pools.close_all().await;
+    }
+}

@@ -1,0 +1,62 @@
+//! The audit trail: who changed what. Written in the change's transaction.
+
+use chrono::{DateTime, Utc};
+use sea_orm::ActiveValue::Set;
+use sea_orm::entity::prelude::*;
+use tenantry_telemetry::propagation;
+use tenantry_tenancy::TenantConnection;
+use uuid::Uuid;
+
+#[allow(unreachable_pub)] // The derive wants its model public.
+mod row {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_entries")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub actor: String,
+        pub action: String,
+        pub entity: String,
+        pub entity_id: Uuid,
+        pub before_state: Option<Json>,
+        pub after_state: Option<Json>,
+        pub trace_id: Option<String>,
+        pub occurred_at: DateTime<Utc>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A change.
+pub(crate) struct Change<'a> {
+    pub(crate) id: Uuid,
+    /// Who, as `Caller::subject` writes it.
+    pub(crate) actor: &'a str,
+    /// What, such as `person.created`.
+    pub(crate) action: &'static str,
+    pub(crate) entity: &'static str,
+    pub(crate) entity_id: Uuid,
+    pub(crate) before: Option<serde_json::Value>,
+    pub(crate) after: Option<serde_json::Value>,
+    pub(crate) at: DateTime<Utc>,
+}
+
+pub(crate) async fn append(db: &impl TenantConnection, change: Change<'_>) -> Result<(), DbErr> {
+    let row = row::ActiveModel {
+        id: Set(change.id),
+        actor: Set(change.actor.to_owned()),
+        action: Set(change.action.to_owned()),
+        entity: Set(change.entity.to_owned()),
+        entity_id: Set(change.entity_id),
+        before_state: Set(change.before),
+        after_state: Set(change.after),
+        trace_id: Set(propagation::trace_id()),
+        occurred_at: Set(change.at),
+    };
+    row::Entity::insert(row).exec_without_returning(db).await.map(drop)
+}

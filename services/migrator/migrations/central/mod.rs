@@ -1,0 +1,20 @@
+//! The catalog's database: companies, users, keys and events.
+
+use tenantry_migration::{MigrationError, MigrationSet, SetBuilder};
+
+mod m20260101_000100_companies;
+mod m20260101_000200_provisioning;
+mod m20260101_000300_users;
+mod m20260101_000400_signing_keys;
+mod m20260101_000500_events;
+
+pub(super) fn set() -> Result<MigrationSet, MigrationError> {
+    SetBuilder::new("central")
+        .add_both(super::both::migrations())
+        .add(m20260101_000100_companies::Migration)
+        .add(m20260101_000200_provisioning::Migration)
+        .add(m20260101_000300_users::Migration)
+        .add(m20260101_000400_signing_keys::Migration)
+        .add(m20260101_000500_events::Migration)
+        .build()
+}

@@ -1,0 +1,10 @@
+//! The migrator's own database.
+
+use tenantry_migration::{MigrationError, MigrationSet, SetBuilder};
+
+mod m20260101_000100_databases;
+mod m20260101_000200_runs;
+
+pub(super) fn set() -> Result<MigrationSet, MigrationError> {
+    SetBuilder::new("migrator").add(m20260101_000100_databases::Migration).add(m20260101_000200_runs::Migration).build()
+}

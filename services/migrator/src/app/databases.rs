@@ -1,0 +1,94 @@
+//! Making, seeding and knowing one tenant's database.
+
+use tenantry_ids::{CompanyId, DatabaseId};
+use tenantry_migration::seed;
+use tenantry_rpc::{Context, Error, Reason};
+
+use super::App;
+use crate::ident::{Ident, IdentError};
+use crate::servers::{DatabaseServer, NewTenant, ServerError, Verifier};
+use crate::store::StoreError;
+use crate::store::claims::{self, Claim, NewClaim};
+
+/// A database to make for a company.
+pub(crate) struct NewDatabase {
+    pub(crate) company: CompanyId,
+    pub(crate) database: DatabaseId,
+    pub(crate) server: String,
+    pub(crate) verifier: Verifier,
+}
+
+impl From<IdentError> for Error {
+    fn from(error: IdentError) -> Self {
+        Error::internal(error)
+    }
+}
+
+/// Makes a company's database, or finishes or finds the one that it has.
+pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Result<Claim, Error> {
+    let claim = claim(app, &new).await?;
+    let server = server(app, &claim)?;
+    let tenant = NewTenant { name: Ident::new(&claim.name)?, verifier: new.verifier };
+    server.create(&tenant, &app.tenant_set, &app.run(context)).await?;
+    let version = app.tenant_set.head().unwrap_or_default();
+    claims::note_ready(&app.db, claim.database_id, version, app.clock.now()).await?;
+    find(app, claim.company_id).await
+}
+
+/// The company's claim, made where there is none. Of two calls at once one makes
+/// it, and the other finds it.
+async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
+    if let Some(known) = claims::of_company(&app.db, new.company).await? {
+        return Ok(known);
+    }
+    let name = app.prefix.database(new.database)?;
+    let server = app.servers.get(&new.server).ok_or_else(|| server_not_found(&new.server))?;
+    let row = NewClaim {
+        database: new.database,
+        company: new.company,
+        server: &new.server,
+        name: name.as_str(),
+        role: server.has_roles().then_some(name.as_str()),
+    };
+    match claims::insert(&app.db, row, app.clock.now()).await {
+        Ok(()) | Err(StoreError::Taken(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(claim) = claims::of_company(&app.db, new.company).await? {
+        return Ok(claim);
+    }
+    let other = claims::of_database(&app.db, new.database).await?;
+    let error = Error::new(Reason::DatabaseClaimed, "this database id belongs to another company; use a new one");
+    Err(match other {
+        Some(_) => error,
+        None => Error::internal("a claim that was made is gone"),
+    })
+}
+
+fn server<'a>(app: &'a App, claim: &Claim) -> Result<&'a DatabaseServer, Error> {
+    app.servers.get(&claim.server).ok_or_else(|| server_not_found(&claim.server))
+}
+
+fn server_not_found(name: &str) -> Error {
+    Error::new(
+        Reason::DatabaseServerNotFound,
+        format!("the migrator has no database server {name:?}; configure it with --database-server"),
+    )
+}
+
+/// Puts the seed data in.
+pub(crate) async fn seed_database(app: &App, company: CompanyId) -> Result<Claim, Error> {
+    let claim = find(app, company).await?;
+    let db = server(app, &claim)?.open(&Ident::new(&claim.name)?).await?;
+    let seeded = seed(&db, &app.tenant_set).await;
+    db.close().await.map_err(ServerError::from)?;
+    seeded.map_err(ServerError::from)?;
+    claims::note_seeded(&app.db, claim.database_id, app.clock.now()).await?;
+    find(app, company).await
+}
+
+/// What is known of a company's database.
+pub(crate) async fn find(app: &App, company: CompanyId) -> Result<Claim, Error> {
+    let found = claims::of_company(&app.db, company).await?;
+    found.ok_or_else(|| Error::new(Reason::DatabaseNotFound, "the company has no database here"))
+}

@@ -1,0 +1,67 @@
+//! The migrator's configuration.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use tenantry_rpc::auth::ServiceKeyFiles;
+use tenantry_rpc::server::{Mode, ServerConfig};
+
+use crate::ident::Prefix;
+use crate::servers::ServerAddress;
+use crate::store::OwnDatabaseConfig;
+
+/// Everything `migrator serve` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct MigratorConfig {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub server: ServerConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub own_database: OwnDatabaseConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub identity: ServiceKeyFiles,
+
+    /// The address of the catalog, whose keys verify operators' tokens.
+    #[arg(long, env = "TENANTRY_CATALOG_ADDRESS", default_value = "http://127.0.0.1:50051")]
+    pub catalog_address: String,
+
+    /// The issuer that tokens name, as the catalog is configured.
+    #[arg(long, env = "TENANTRY_ISSUER", default_value = "https://tenantry.invalid")]
+    pub issuer: String,
+
+    /// A database server with its administrative credential: name=postgres://admin:password@host:port/postgres,
+    /// name=mysql://… or name=sqlite:/folder. May be repeated.
+    #[arg(long = "database-server", env = "MIGRATOR_DATABASE_SERVERS", value_delimiter = ',', hide_env_values = true)]
+    pub database_servers: Vec<ServerAddress>,
+
+    /// What the names of databases and roles begin with: at most 6 characters.
+    #[arg(long, env = "MIGRATOR_DATABASE_PREFIX", default_value = "tnt_")]
+    pub database_prefix: Prefix,
+}
+
+impl MigratorConfig {
+    /// The defaults, whatever the environment says, with what has none.
+    pub fn at(
+        listen: SocketAddr,
+        mode: Mode,
+        own_database_url: String,
+        identity: ServiceKeyFiles,
+        database_prefix: Prefix,
+    ) -> Self {
+        Self {
+            server: ServerConfig::at(listen, mode),
+            own_database: OwnDatabaseConfig {
+                database_url: own_database_url,
+                database_connections: 5,
+                database_connect_timeout_ms: 5_000,
+            },
+            identity,
+            catalog_address: "http://127.0.0.1:50051".to_owned(),
+            issuer: "https://tenantry.invalid".to_owned(),
+            database_servers: Vec::new(),
+            database_prefix,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Puts the migrator together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
+use tenantry_ids::SystemIds;
+use tenantry_migration::MigrationError;
+use tenantry_rpc::auth::{IdentityError, RemoteKeys, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
+use tenantry_rpc::{Clock, Shutdown, SystemClock};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::grpc::TenantDatabaseGrpc;
+use crate::servers::DatabaseServers;
+use crate::store::{OwnDb, StoreError};
+use crate::{MigratorConfig, sets};
+
+/// The service's name: its audience in tokens and its identity among services.
+pub const NAME: &str = "migrator";
+
+/// An unknown key id asks the catalog again no sooner than this.
+const MIN_KEY_REFETCH: Duration = Duration::from_secs(5);
+
+/// A migrator that cannot start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the migrator's own database is older than this migrator needs: run \"migrator migrate-central\" first")]
+    SchemaTooOld,
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    #[error("a database server's address cannot be used: {0}")]
+    DatabaseServer(String),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// A migrator that has its port and its database, and does not serve yet.
+pub struct Migrator {
+    app: Arc<App>,
+    server: BoundServer,
+}
+
+impl Migrator {
+    /// Opens everything behind the port that `listener` has, in the order in which it can fail clearly.
+    pub async fn start(config: MigratorConfig, listener: TcpListener) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let db = OwnDb::open(&config.own_database).await?;
+        if !db.is_current(&sets::migrator()?).await? {
+            return Err(StartError::SchemaTooOld);
+        }
+        let servers = DatabaseServers::new(&config.database_servers, &config.database_prefix)
+            .map_err(|error| StartError::DatabaseServer(error.to_string()))?;
+
+        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
+        let keys = RemoteKeys::new(client::open(&config.catalog_address, "catalog", None)?, MIN_KEY_REFETCH);
+        let settings = VerifierSettings { issuer: config.issuer, audience: NAME.to_owned() };
+        let verifier = Verifier::new(settings, Arc::new(keys), services, clock.clone());
+
+        let app = Arc::new(App {
+            db,
+            clock,
+            ids: Arc::new(SystemIds),
+            servers,
+            prefix: config.database_prefix,
+            tenant_set: sets::tenant()?,
+        });
+        let server = ServerBuilder::new(NAME, config.server)
+            .add(TenantDatabaseServiceServer::new(TenantDatabaseGrpc(app.clone())))
+            .build(Arc::new(verifier), listener)
+            .await?;
+        Ok(Self { app, server })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.server.address()
+    }
+
+    /// Serves until the shutdown, then closes the database.
+    pub async fn serve(self, shutdown: Shutdown) {
+        self.server.serve(shutdown).await;
+        if let Err(error) = self.app.db.clone().close().await {
+            tracing::debug!(%error, "the migrator's own database did not close");
+        }
+    }
+}

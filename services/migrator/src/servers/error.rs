@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use sea_orm::{DbErr, RuntimeErr};
+use tenantry_migration::MigrationError;
+use tenantry_rpc::{Error, Reason};
+
+use crate::ident::IdentError;
+
+/// SQLSTATE classes and codes that say "not now": connection exceptions, no
+/// room, shutting down, starting up (PostgreSQL, appendix A).
+const NOT_NOW: [&str; 5] = ["08", "53", "57P01", "57P02", "57P03"];
+/// MySQL's numbers for the same: too many connections, shutting down, gone.
+const NOT_NOW_MYSQL: [&str; 4] = ["08S01", "08004", "1053", "1077"];
+
+/// Why a server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    /// It cannot be reached, or has no room.
+    #[error("the database server cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else is making the same database.
+    #[error("the same database is being worked on")]
+    Busy,
+    /// It refused a statement.
+    #[error("the database server refused {doing}")]
+    Refused {
+        doing: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A migration did not succeed.
+    #[error(transparent)]
+    Migration(MigrationError),
+    /// Its address or a name cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// A file, on SQLite.
+    #[error("the database file cannot be made")]
+    File(#[source] std::io::Error),
+}
+
+impl ServerError {
+    /// For the errors of one kind of statement.
+    pub(crate) fn refused(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| {
+            if is_not_now(&source) { Self::Unavailable(source.into()) } else { Self::Refused { doing, source } }
+        }
+    }
+}
+
+fn is_not_now(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| NOT_NOW.iter().chain(&NOT_NOW_MYSQL).any(|prefix| code.starts_with(prefix)))
+        }
+        _ => false,
+    }
+}
+
+impl From<IdentError> for ServerError {
+    fn from(error: IdentError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+impl From<DbErr> for ServerError {
+    fn from(error: DbErr) -> Self {
+        if unavailable(&error) {
+            return Self::Unavailable(error.into());
+        }
+        Self::Migration(MigrationError::Database { doing: "connecting", source: error })
+    }
+}
+
+fn unavailable(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => is_not_now(error),
+        _ => false,
+    }
+}
+
+impl From<MigrationError> for ServerError {
+    fn from(error: MigrationError) -> Self {
+        let lost = match &error {
+            MigrationError::Failed { source, .. } | MigrationError::Database { source, .. } => unavailable(source),
+            _ => matches!(error, MigrationError::LockLost),
+        };
+        if lost { Self::Unavailable(error.into()) } else { Self::Migration(error) }
+    }
+}
+
+impl From<ServerError> for Error {
+    fn from(error: ServerError) -> Self {
+        let soon = Duration::from_secs(2);
+        match error {
+            ServerError::Unavailable(source) => {
+                Error::new(Reason::DatabaseServerUnavailable, "the database server cannot be reached; try again")
+                    .retry_after(soon)
+                    .caused_by(source)
+            }
+            ServerError::Busy => {
+                Error::new(Reason::MigrationInProgress, "somebody else works on this database; try again")
+                    .retry_after(soon)
+            }
+            ServerError::Migration(error) => of_migration(error, soon),
+            ServerError::Refused { .. } | ServerError::Config(_) | ServerError::File(_) => Error::internal(error),
+        }
+    }
+}
+
+fn of_migration(error: MigrationError, soon: Duration) -> Error {
+    let message = error.to_string();
+    let (reason, retry) = match &error {
+        MigrationError::Locked { .. } => (Reason::MigrationInProgress, true),
+        MigrationError::ChecksumMismatch { .. } => (Reason::ChecksumMismatch, false),
+        MigrationError::UnknownVersion { .. } => (Reason::SchemaTooNew, false),
+        MigrationError::Failed { .. } => (Reason::MigrationFailed, false),
+        _ => return Error::internal(error),
+    };
+    let error = Error::new(reason, message).caused_by(error);
+    if retry { error.retry_after(soon) } else { error }
+}

@@ -1,0 +1,129 @@
+use sea_orm::{ConnectOptions, DatabaseConnection};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
+use tenantry_migration::{MigrationSet, Run, migrate};
+
+use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
+use crate::ident::Ident;
+
+/// How long another maker of the same database is waited for, in seconds.
+const LOCK_WAIT_SECONDS: i32 = 10;
+
+/// A MySQL or MariaDB server.
+pub(crate) struct MySqlServer {
+    url: String,
+    options: MySqlConnectOptions,
+}
+
+impl MySqlServer {
+    pub(crate) fn new(url: &str) -> Result<Self, ServerError> {
+        let url = url.replacen("mariadb:", "mysql:", 1);
+        let options: MySqlConnectOptions =
+            url.parse().map_err(|error: sqlx::Error| ServerError::Config(error.to_string()))?;
+        Ok(Self { url, options: options.disable_statement_logging() })
+    }
+
+    pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+        let mut admin = self.connect().await?;
+        let made = self.create_with(&mut admin, new, set, run).await;
+        // Closing gives the lock back, whatever happened.
+        admin.close().await.map_err(ServerError::refused("closing"))?;
+        made
+    }
+
+    async fn create_with(
+        &self,
+        admin: &mut MySqlConnection,
+        new: &NewTenant,
+        set: &MigrationSet,
+        run: &Run,
+    ) -> Result<(), ServerError> {
+        lock(admin, &new.name).await?;
+        let database = new.name.backticked();
+        // Binary order: the same names compare the same way on all engines.
+        execute(
+            admin,
+            "creating the database",
+            format!("CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"),
+        )
+        .await?;
+        for statement in user_statements(is_mariadb(admin).await?, new) {
+            execute(admin, "creating the user", statement).await?;
+        }
+        let db = self.open(&new.name).await?;
+        let migrated = migrate(&db, set, None, run).await;
+        db.close().await?;
+        Ok(migrated.map(drop)?)
+    }
+
+    pub(crate) async fn open(&self, name: &Ident) -> Result<DatabaseConnection, ServerError> {
+        let mut options = ConnectOptions::new(&self.url);
+        let name = name.as_str().to_owned();
+        options.map_sqlx_mysql_opts(move |options| options.database(&name));
+        connect_one(options).await
+    }
+
+    async fn connect(&self) -> Result<MySqlConnection, ServerError> {
+        let connecting = MySqlConnection::connect_with(&self.options);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        connected
+            .map_err(|elapsed| ServerError::Unavailable(elapsed.into()))?
+            .map_err(ServerError::refused("connecting"))
+    }
+}
+
+async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
+    let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
+        .bind(format!("tenantry:create:{}", name.as_str()))
+        .bind(LOCK_WAIT_SECONDS)
+        .fetch_one(admin)
+        .await
+        .map_err(ServerError::refused("locking"))?;
+    if got == Some(1) { Ok(()) } else { Err(ServerError::Busy) }
+}
+
+async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
+    let row =
+        sqlx::query("SELECT VERSION()").fetch_one(admin).await.map_err(ServerError::refused("reading its version"))?;
+    let version: String = row.try_get(0).map_err(ServerError::refused("reading its version"))?;
+    Ok(version.contains("MariaDB"))
+}
+
+/// The login with the database's name, which may work with rows there, and
+/// nothing anywhere else.
+fn user_statements(mariadb: bool, new: &NewTenant) -> [String; 3] {
+    let user = format!("'{}'@'%'", new.name.as_str());
+    let hash = &new.verifier.mysql_native;
+    let identified = if mariadb {
+        format!("IDENTIFIED VIA mysql_native_password USING '{hash}'")
+    } else {
+        format!("IDENTIFIED WITH mysql_native_password AS '{hash}'")
+    };
+    // In a grant's database name '_' stands for any character, unless escaped.
+    let database = new.name.as_str().replace('_', "\\_");
+    [
+        format!("CREATE USER IF NOT EXISTS {user} {identified}"),
+        format!("ALTER USER {user} {identified}"),
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON `{database}`.* TO {user}"),
+    ]
+}
+
+async fn execute(admin: &mut MySqlConnection, doing: &'static str, sql: String) -> Result<(), ServerError> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(admin).await.map(drop).map_err(ServerError::refused(doing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verifier;
+    use super::*;
+
+    #[test]
+    fn a_grant_covers_one_database_and_not_those_that_look_alike() {
+        let name = Ident::new("tnt_1").expect("a name");
+        let verifier = Verifier { mysql_native: "*AB".into(), ..Default::default() };
+        let [create, alter, grant] = user_statements(true, &NewTenant { name, verifier });
+        assert_eq!(create, "CREATE USER IF NOT EXISTS 'tnt_1'@'%' IDENTIFIED VIA mysql_native_password USING '*AB'");
+        assert_eq!(alter, "ALTER USER 'tnt_1'@'%' IDENTIFIED VIA mysql_native_password USING '*AB'");
+        assert_eq!(grant, "GRANT SELECT, INSERT, UPDATE, DELETE ON `tnt\\_1`.* TO 'tnt_1'@'%'");
+    }
+}

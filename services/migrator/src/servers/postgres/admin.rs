@@ -1,0 +1,95 @@
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection};
+use std::time::Duration;
+
+use super::super::{CONNECT_TIMEOUT, ServerError};
+use crate::ident::Ident;
+
+/// How long another maker of the same thing is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How often the lock is tried meanwhile.
+const LOCK_POLL: Duration = Duration::from_millis(20);
+/// `CREATE DATABASE … STRATEGY` came with this version.
+const WITH_STRATEGY: u32 = 150_000;
+
+/// A session with the maintenance database. What creates and drops databases is
+/// locked here, since advisory locks are per database.
+pub(super) struct Admin {
+    connection: PgConnection,
+    version: u32,
+}
+
+impl Admin {
+    pub(super) async fn connect(options: &PgConnectOptions) -> Result<Self, ServerError> {
+        let connecting = PgConnection::connect_with(options);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let connection = connected
+            .map_err(|elapsed| ServerError::Unavailable(elapsed.into()))?
+            .map_err(ServerError::refused("connecting"))?;
+        let version = connection.server_version_num().unwrap_or_default();
+        Ok(Self { connection, version })
+    }
+
+    pub(super) fn can_choose_strategy(&self) -> bool {
+        self.version >= WITH_STRATEGY
+    }
+
+    /// Waits for the lock on a name, held until the session ends. Polled: a
+    /// session that waits inside the server would block `CREATE DATABASE`.
+    pub(super) async fn lock(&mut self, name: &Ident) -> Result<(), ServerError> {
+        let until = tokio::time::Instant::now() + LOCK_WAIT;
+        loop {
+            let got: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+                .bind(format!("tenantry:{}", name.as_str()))
+                .fetch_one(&mut self.connection)
+                .await
+                .map_err(ServerError::refused("locking"))?;
+            if got {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= until {
+                return Err(ServerError::Busy);
+            }
+            tokio::time::sleep(LOCK_POLL).await;
+        }
+    }
+
+    pub(super) async fn unlock(&mut self, name: &Ident) -> Result<(), ServerError> {
+        sqlx::query("SELECT pg_advisory_unlock(hashtextextended($1, 0))")
+            .bind(format!("tenantry:{}", name.as_str()))
+            .execute(&mut self.connection)
+            .await
+            .map(drop)
+            .map_err(ServerError::refused("unlocking"))
+    }
+
+    pub(super) async fn database_exists(&mut self, name: &Ident) -> Result<bool, ServerError> {
+        self.exists("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).await
+    }
+
+    /// Whether it is a template that was finished: it is marked so at the very end.
+    pub(super) async fn template_exists(&mut self, name: &Ident) -> Result<bool, ServerError> {
+        self.exists("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)", name).await
+    }
+
+    pub(super) async fn role_exists(&mut self, name: &Ident) -> Result<bool, ServerError> {
+        self.exists("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).await
+    }
+
+    async fn exists(&mut self, query: &'static str, name: &Ident) -> Result<bool, ServerError> {
+        let found = sqlx::query_scalar(query).bind(name.as_str()).fetch_one(&mut self.connection).await;
+        found.map_err(ServerError::refused("looking into its catalogue"))
+    }
+
+    pub(super) async fn execute(&mut self, doing: &'static str, sql: String) -> Result<(), ServerError> {
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.connection)
+            .await
+            .map(drop)
+            .map_err(ServerError::refused(doing))
+    }
+
+    pub(super) async fn close(self) -> Result<(), ServerError> {
+        self.connection.close().await.map_err(ServerError::refused("closing"))
+    }
+}

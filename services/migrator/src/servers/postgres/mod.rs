@@ -1,0 +1,110 @@
+//! PostgreSQL: a tenant's database is a clone of a template.
+//!
+//! Objects belong to an owner role that nobody logs in as. The template grants
+//! rows to one group role; each tenant's login role is in that group and may
+//! connect to its own database only. A clone keeps owners and object grants and
+//! loses database grants, so those are made anew: the clone opens for connections
+//! only when nobody but its tenant can make one.
+
+mod admin;
+mod template;
+
+use sea_orm::{ConnectOptions, DatabaseConnection};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use tenantry_migration::{MigrationSet, Run, migrate};
+
+use self::admin::Admin;
+use super::{NewTenant, ServerError, connect_one};
+use crate::ident::{Ident, Prefix};
+
+/// A PostgreSQL server.
+pub(crate) struct PostgresServer {
+    url: String,
+    options: PgConnectOptions,
+    prefix: Prefix,
+}
+
+/// The roles that all tenants of a server share.
+pub(super) struct Roles {
+    /// Owns every object; nobody logs in as it.
+    pub(super) owner: Ident,
+    /// May work with rows; each tenant's login role is a member.
+    pub(super) group: Ident,
+}
+
+impl PostgresServer {
+    pub(crate) fn new(url: &str, prefix: Prefix) -> Result<Self, ServerError> {
+        let options: PgConnectOptions =
+            url.parse().map_err(|error: sqlx::Error| ServerError::Config(error.to_string()))?;
+        let options = options.application_name("tenantry-migrator").disable_statement_logging();
+        Ok(Self { url: url.to_owned(), options, prefix })
+    }
+
+    fn roles(&self) -> Result<Roles, ServerError> {
+        Ok(Roles { owner: self.prefix.with("owner")?, group: self.prefix.with("tenants")? })
+    }
+
+    pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+        let mut admin = Admin::connect(&self.options).await?;
+        let made = self.create_with(&mut admin, new, set, run).await;
+        // Closing gives the locks back, whatever happened.
+        admin.close().await?;
+        made?;
+        // The first connection to a clone costs twice; it is made here, not by
+        // the first request. It also brings an older one up to date.
+        let db = self.open(&new.name).await?;
+        let migrated = migrate(&db, set, None, run).await;
+        db.close().await?;
+        Ok(migrated.map(drop)?)
+    }
+
+    async fn create_with(
+        &self,
+        admin: &mut Admin,
+        new: &NewTenant,
+        set: &MigrationSet,
+        run: &Run,
+    ) -> Result<(), ServerError> {
+        let roles = self.roles()?;
+        admin.lock(&new.name).await?;
+        if !admin.database_exists(&new.name).await? {
+            let template = self.ensure_template(admin, &roles, set, run).await?;
+            let strategy = if admin.can_choose_strategy() { " STRATEGY WAL_LOG" } else { "" };
+            let (database, template, owner) = (new.name.quoted(), template.quoted(), roles.owner.quoted());
+            let create = format!(
+                "CREATE DATABASE {database} TEMPLATE {template}{strategy} OWNER {owner} ALLOW_CONNECTIONS false"
+            );
+            admin.execute("cloning the template", create).await?;
+        }
+        self.open_for_tenant(admin, &roles, new).await
+    }
+
+    /// The tenant's role, and its door.
+    async fn open_for_tenant(&self, admin: &mut Admin, roles: &Roles, new: &NewTenant) -> Result<(), ServerError> {
+        let (database, role, group) = (new.name.quoted(), new.name.quoted(), roles.group.quoted());
+        let verifier = &new.verifier.scram_sha_256;
+        if !admin.role_exists(&new.name).await? {
+            let create = format!("CREATE ROLE {role} LOGIN PASSWORD '{verifier}' IN ROLE {group}");
+            admin.execute("creating the login role", create).await?;
+        } else {
+            admin
+                .execute("setting the login role's password", format!("ALTER ROLE {role} LOGIN PASSWORD '{verifier}'"))
+                .await?;
+        }
+        // One message, one transaction: the door opens for the tenant alone.
+        let open = format!(
+            "REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {role}; \
+             ALTER DATABASE {database} ALLOW_CONNECTIONS true"
+        );
+        admin.execute("opening the database", open).await
+    }
+
+    /// Opens a database as the role that owns its objects.
+    pub(crate) async fn open(&self, name: &Ident) -> Result<DatabaseConnection, ServerError> {
+        let mut options = ConnectOptions::new(&self.url);
+        let (name, owner) = (name.as_str().to_owned(), self.roles()?.owner);
+        options.map_sqlx_postgres_opts(move |options| options.database(&name).options([("role", owner.as_str())]));
+        connect_one(options).await
+    }
+}

@@ -1,0 +1,103 @@
+//! One template per server and state of the tenant set.
+
+use sea_orm::ConnectionTrait;
+use tenantry_migration::{MigrationSet, Run, migrate};
+
+use super::admin::Admin;
+use super::{PostgresServer, Roles};
+use crate::ident::Ident;
+use crate::servers::ServerError;
+
+/// Hex digits of the set's digest in a template's name.
+const DIGEST_CHARS: usize = 16;
+
+impl PostgresServer {
+    /// The template for this set, made if it is not there. One that was begun and
+    /// not finished is made anew.
+    pub(super) async fn ensure_template(
+        &self,
+        admin: &mut Admin,
+        roles: &Roles,
+        set: &MigrationSet,
+        run: &Run,
+    ) -> Result<Ident, ServerError> {
+        let digest = set.checksum(sea_orm::DbBackend::Postgres)?;
+        let name = self.prefix.with(&format!("template_{}", &digest[..DIGEST_CHARS]))?;
+        if admin.template_exists(&name).await? {
+            return Ok(name);
+        }
+        admin.lock(&name).await?;
+        if !admin.template_exists(&name).await? {
+            self.make_template(admin, roles, &name, set, run).await?;
+        }
+        admin.unlock(&name).await?;
+        Ok(name)
+    }
+
+    async fn make_template(
+        &self,
+        admin: &mut Admin,
+        roles: &Roles,
+        name: &Ident,
+        set: &MigrationSet,
+        run: &Run,
+    ) -> Result<(), ServerError> {
+        tracing::info!(template = name.as_str(), "making a template");
+        for role in [&roles.owner, &roles.group] {
+            ensure_role(admin, role).await?;
+        }
+        // Creating a database for an owner takes membership in that role.
+        admin.execute("joining the owner role", format!("GRANT {} TO CURRENT_USER", roles.owner.quoted())).await?;
+        let template = name.quoted();
+        admin.execute("dropping an unfinished template", format!("DROP DATABASE IF EXISTS {template}")).await?;
+        // From template0, in the C locale: the same order on every machine, and
+        // nothing that an administrator has put into template1.
+        let create = format!(
+            "CREATE DATABASE {template} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
+            roles.owner.quoted()
+        );
+        admin.execute("creating the template", create).await?;
+        admin.execute("closing the template", format!("REVOKE ALL ON DATABASE {template} FROM PUBLIC")).await?;
+        self.fill_template(roles, name, set, run).await?;
+        admin.execute("closing the template", format!("ALTER DATABASE {template} ALLOW_CONNECTIONS false")).await?;
+        // The mark of a finished one, so it comes last.
+        admin.execute("finishing the template", format!("ALTER DATABASE {template} IS_TEMPLATE true")).await
+    }
+
+    async fn fill_template(
+        &self,
+        roles: &Roles,
+        name: &Ident,
+        set: &MigrationSet,
+        run: &Run,
+    ) -> Result<(), ServerError> {
+        let db = self.open(name).await?;
+        let group = roles.group.quoted();
+        // Default grants first: every table that a migration makes, now or
+        // later, in the template or in a clone, is the group's to work with.
+        let grants = format!(
+            "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {group}; \
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {group}; \
+             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {group}"
+        );
+        db.execute_unprepared(&grants).await?;
+        migrate(&db, set, None, run).await?;
+        // The ledger is the migrator's to write.
+        db.execute_unprepared(&format!("REVOKE INSERT, UPDATE, DELETE ON tenantry_migrations FROM {group}")).await?;
+        db.close().await?;
+        Ok(())
+    }
+}
+
+/// Roles belong to the server, so two makers of templates can meet here: the
+/// second one's "already exists" is as good.
+async fn ensure_role(admin: &mut Admin, role: &Ident) -> Result<(), ServerError> {
+    if admin.role_exists(role).await? {
+        return Ok(());
+    }
+    let created = admin.execute("creating a role", format!("CREATE ROLE {} NOLOGIN", role.quoted())).await;
+    match created {
+        Err(_) if admin.role_exists(role).await? => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,53 @@
+//! The one list of migration sets. A set of another crate (a plugin's) is added to [`all`].
+//!
+//! The migrations themselves are under `services/migrator/migrations`, a folder per set.
+
+#![allow(
+    elided_lifetimes_in_paths,
+    reason = "MigrationTrait elides them, and async_trait refuses an implementation that does not"
+)]
+
+use tenantry_migration::{MigrationError, MigrationSet};
+
+#[path = "../migrations/both/mod.rs"]
+mod both;
+#[path = "../migrations/central/mod.rs"]
+mod central;
+#[path = "../migrations/columns.rs"]
+mod columns;
+#[path = "../migrations/migrator/mod.rs"]
+mod migrator;
+#[path = "../migrations/tenant/mod.rs"]
+mod tenant;
+
+/// The catalog's database.
+///
+/// # Errors
+/// [`MigrationError::InvalidSet`]: a mistake in the list, the same on every call.
+pub fn central() -> Result<MigrationSet, MigrationError> {
+    central::set()
+}
+
+/// A company's database.
+///
+/// # Errors
+/// As [`central`].
+pub fn tenant() -> Result<MigrationSet, MigrationError> {
+    tenant::set()
+}
+
+/// The migrator's own database.
+///
+/// # Errors
+/// As [`central`].
+pub fn migrator() -> Result<MigrationSet, MigrationError> {
+    migrator::set()
+}
+
+/// Every set, the ones above first.
+///
+/// # Errors
+/// As [`central`].
+pub fn all() -> Result<Vec<MigrationSet>, MigrationError> {
+    Ok(vec![central()?, tenant()?, migrator()?])
+}

@@ -1,0 +1,131 @@
+//! The migrations themselves on the real engines: up, down, up; squash; seeds; and that the engines agree.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+#[path = "../../../shared/migration/tests/support/mod.rs"]
+mod support;
+
+use chrono::{DateTime, Utc};
+use migrator::sets;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use support::{Server, TestDb, dump};
+use tenantry_migration::{LEDGER, MigrationSet, Rollback, Run, migrate, rollback, seed, status};
+use uuid::Uuid;
+
+on_every_engine! {
+    central_goes_up_down_and_up,
+    tenant_goes_up_down_and_up,
+    migrator_goes_up_down_and_up,
+    a_squash_equals_a_migration_step_by_step,
+    every_engine_has_the_same_columns,
+    seeds_are_the_same_after_the_second_time,
+}
+
+const NOTHING: [&str; 0] = [];
+
+fn run_at(second: i64) -> Run {
+    Run::new(Uuid::now_v7(), DateTime::<Utc>::from_timestamp(1_767_225_600 + second, 0).unwrap())
+}
+
+async fn central_goes_up_down_and_up(test: TestDb) {
+    up_down_up(test, sets::central().unwrap()).await;
+}
+
+async fn tenant_goes_up_down_and_up(test: TestDb) {
+    up_down_up(test, sets::tenant().unwrap()).await;
+}
+
+async fn migrator_goes_up_down_and_up(test: TestDb) {
+    up_down_up(test, sets::migrator().unwrap()).await;
+}
+
+/// Each `down` must lead to exactly the catalogue that was there before its `up`.
+async fn up_down_up(test: TestDb, set: MigrationSet) {
+    let db = test.connect().await;
+    let mut before = Vec::new();
+    for version in set.versions() {
+        before.push((version, dump::catalogue(&db).await));
+        migrate(&db, &set, Some(version), &run_at(0)).await.unwrap();
+    }
+    let head = dump::catalogue(&db).await;
+    for (version, catalogue) in before.into_iter().rev() {
+        let undone = rollback(&db, &set, Rollback::Steps(1), &run_at(1)).await.unwrap();
+        assert_eq!(undone.versions().collect::<Vec<_>>(), [version]);
+        let mut left = dump::difference(&dump::catalogue(&db).await, &catalogue);
+        left.retain(|line| !line.contains(LEDGER));
+        assert_eq!(left, NOTHING, "{version}");
+    }
+    migrate(&db, &set, None, &run_at(2)).await.unwrap();
+    assert_eq!(dump::difference(&dump::catalogue(&db).await, &head), NOTHING);
+}
+
+async fn a_squash_equals_a_migration_step_by_step(test: TestDb) {
+    let db = test.connect().await;
+    for set in sets::all().unwrap() {
+        migrate(&db, &set, None, &run_at(0)).await.unwrap();
+        let migrated = dump::catalogue(&db).await;
+        rollback(&db, &set, Rollback::All, &run_at(1)).await.unwrap();
+        db.execute_unprepared(&format!("DROP TABLE {LEDGER}")).await.unwrap();
+
+        let script = set.squash(db.get_database_backend(), &run_at(2)).unwrap();
+        db.execute_unprepared(&script).await.unwrap();
+        let squashed = dump::catalogue(&db).await;
+        assert_eq!(dump::difference(&squashed, &migrated), NOTHING, "{}", set.name());
+        assert!(status(&db, &set).await.unwrap().is_current());
+        rollback(&db, &set, Rollback::All, &run_at(3)).await.unwrap();
+    }
+}
+
+async fn every_engine_has_the_same_columns(test: TestDb) {
+    let db = test.connect().await;
+    for set in sets::all().unwrap() {
+        migrate(&db, &set, None, &run_at(0)).await.unwrap();
+        let columns = dump::columns(&db).await;
+        let expected = columns_on_sqlite(&set).await;
+        assert_eq!(dump::difference(&columns, &expected), NOTHING, "{}", set.name());
+        if set.name() == "tenant" {
+            let foreign = |line: &&String| line.contains("company") || line.contains("tenant_id");
+            assert_eq!(columns.iter().find(foreign), None, "a tenant's tables know no tenant");
+        }
+        rollback(&db, &set, Rollback::All, &run_at(1)).await.unwrap();
+    }
+}
+
+/// The one engine that is always there is what the others are compared with.
+async fn columns_on_sqlite(set: &MigrationSet) -> Vec<String> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let set = set.clone();
+    support::with_database(Server::Sqlite, |test: TestDb| async move {
+        let db = test.connect().await;
+        migrate(&db, &set, None, &run_at(0)).await.unwrap();
+        sender.send(dump::columns(&db).await).unwrap();
+    })
+    .await;
+    receiver.await.unwrap()
+}
+
+async fn seeds_are_the_same_after_the_second_time(test: TestDb) {
+    let (db, set) = (test.connect().await, sets::tenant().unwrap());
+    migrate(&db, &set, None, &run_at(0)).await.unwrap();
+    seed(&db, &set).await.unwrap();
+    let once = seeded(&db).await;
+    assert_eq!(once.len(), 11);
+    seed(&db, &set).await.unwrap();
+    assert_eq!(seeded(&db).await, once);
+}
+
+/// Read through the driver: what the seeds' text stored is what it understands.
+async fn seeded(db: &DatabaseConnection) -> Vec<(Uuid, String, DateTime<Utc>)> {
+    let backend: DbBackend = db.get_database_backend();
+    let mut rows = Vec::new();
+    for table in ["ticket_categories", "tariffs", "manufacturers"] {
+        let sql = format!("SELECT id, name, created_at FROM {table} ORDER BY id");
+        for row in db.query_all_raw(Statement::from_string(backend, sql)).await.unwrap() {
+            rows.push((
+                row.try_get("", "id").unwrap(),
+                row.try_get("", "name").unwrap(),
+                row.try_get("", "created_at").unwrap(),
+            ));
+        }
+    }
+    rows
+}

@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::DatabaseConnection;
+use uuid::Uuid;
+
+use crate::{engine::Engine, error::MigrationError, postgres, session, set::MigrationSet, sqlite, step::Goal};
+
+/// Who changes the database, when, and how long they wait for their turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Written into every row of the ledger.
+    pub id: Uuid,
+    pub now: DateTime<Utc>,
+    /// How long another migration of the same database is waited for before [`MigrationError::Locked`].
+    pub lock_wait: Duration,
+}
+
+impl Run {
+    /// Waits 30 seconds for the lock.
+    pub fn new(id: Uuid, now: DateTime<Utc>) -> Self {
+        Self { id, now, lock_wait: Duration::from_secs(30) }
+    }
+
+    #[must_use]
+    pub fn lock_wait(self, lock_wait: Duration) -> Self {
+        Self { lock_wait, ..self }
+    }
+}
+
+/// What a call did, in the order in which it did it; empty when there was nothing to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    pub done: Vec<Done>,
+}
+
+impl Applied {
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.done.iter().map(|done| done.version.as_str())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    pub version: String,
+}
+
+/// Brings a database to `target`, or to the newest version of the set.
+///
+/// Under the lock of that database the ledger is read again, so that of many callers at once each migration is
+/// applied by one. `db` must be a pool of one connection, see the [crate].
+///
+/// - PostgreSQL: neighbouring recorded migrations and their ledger rows are **one message and one transaction**.
+///   Code runs in a transaction of its own; a migration that refuses a transaction runs under a session lock.
+/// - SQLite: the same under `BEGIN IMMEDIATE`, statement by statement: there is no round trip to save.
+/// - MariaDB: statement by statement, the ledger row right after each migration.
+///
+/// # Errors
+/// Each variant of [`MigrationError`] says what remains in the database.
+pub async fn migrate(
+    db: &DatabaseConnection,
+    set: &MigrationSet,
+    target: Option<&str>,
+    run: &Run,
+) -> Result<Applied, MigrationError> {
+    set.must_contain(target)?;
+    reach(db, set, Goal::Up { target }, run).await
+}
+
+pub(crate) async fn reach(
+    db: &DatabaseConnection,
+    set: &MigrationSet,
+    goal: Goal<'_>,
+    run: &Run,
+) -> Result<Applied, MigrationError> {
+    let applied = match Engine::of(db.get_database_backend()) {
+        Engine::Postgres => postgres::reach(db, set, goal, run).await,
+        Engine::MariaDb => session::mariadb(db, set, goal, run).await,
+        Engine::Sqlite => sqlite::reach(db, set, goal, run).await,
+    }?;
+    if !applied.done.is_empty() {
+        tracing::info!(set = set.name(), run = %run.id, migrations = applied.done.len(), "database migrated");
+    }
+    Ok(applied)
+}

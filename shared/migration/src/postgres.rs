@@ -1,0 +1,190 @@
+//! One message per database.
+//!
+//! Several statements in one simple-protocol message are one implicit transaction, so the lock, the check that
+//! the ledger is still as it was read, the migrations and their ledger rows go out together, and nothing is left
+//! open when the call is cancelled. The lock and the check are SQL that fails on purpose, with a marker.
+
+use std::time::Instant;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
+
+use crate::{
+    apply::{Applied, Done, Run},
+    engine::Engine,
+    error::{MigrationError, code, driver},
+    ledger::{self, LEDGER},
+    literal,
+    lock::{ADVISORY_KEY, Patience},
+    session,
+    set::MigrationSet,
+    status::Status,
+    step::{Goal, Step, first_chunk},
+};
+
+const LOCKED: &str = "tenantry: locked";
+const MOVED: &str = "tenantry: ledger moved";
+
+pub(crate) async fn reach(
+    db: &DatabaseConnection,
+    set: &MigrationSet,
+    mut goal: Goal<'_>,
+    run: &Run,
+) -> Result<Applied, MigrationError> {
+    let backend = db.get_database_backend();
+    let mut applied = Applied::default();
+    let mut patience = Patience::new(run.lock_wait);
+    // Set once a batch has failed: it is run again statement by statement, so that the error can name one.
+    let mut one_by_one = false;
+    loop {
+        let entries = ledger::read(db, set).await?;
+        let present = entries.is_some();
+        let status = Status::of(set, backend, entries.unwrap_or_default())?;
+        let steps = goal.remaining(set, backend, &status)?;
+        let chunk = first_chunk(&steps);
+        let Some(first) = chunk.first() else {
+            return Ok(applied);
+        };
+        if !first.migration.is_transactional() {
+            applied.done.extend(session::postgres(db, set, &mut goal, run).await?);
+            continue;
+        }
+        let head = Head { set, create: !present, rows: status.applied.len() };
+        let outcome = if first.is_batchable() && !one_by_one {
+            batch(db, &head, chunk, run).await
+        } else {
+            transaction(db, &head, chunk, run).await
+        };
+        match outcome {
+            Outcome::Done => {
+                applied.done.extend(chunk.iter().map(|step| Done { version: step.version().to_owned() }));
+                if chunk.len() == steps.len() {
+                    return Ok(applied);
+                }
+                (one_by_one, patience) = (false, Patience::new(run.lock_wait));
+            }
+            Outcome::Locked => patience.pause().await?,
+            Outcome::Moved => {}
+            Outcome::BatchFailed => one_by_one = true,
+            Outcome::Failed(error) => return Err(error),
+        }
+    }
+}
+
+enum Outcome {
+    Done,
+    Locked,
+    Moved,
+    BatchFailed,
+    Failed(MigrationError),
+}
+
+/// What every transaction starts with.
+struct Head<'s> {
+    set: &'s MigrationSet,
+    create: bool,
+    rows: usize,
+}
+
+impl Head<'_> {
+    fn statements(&self) -> impl Iterator<Item = String> {
+        // The cast fails only when its branch is taken: the backend's number keeps it from being folded.
+        let fail_unless = |condition: String, marker: &str| {
+            format!("SELECT CASE WHEN {condition} THEN 0 ELSE CAST('{marker} ' || pg_backend_pid() AS integer) END")
+        };
+        let lock = fail_unless(format!("pg_try_advisory_xact_lock({ADVISORY_KEY})"), LOCKED);
+        let create = self.create.then(|| ledger::create(Engine::Postgres));
+        let count = format!("(SELECT count(*) FROM {LEDGER} WHERE \"set\" = '{}') = {}", self.set.name(), self.rows);
+        [Some(lock), create, Some(fail_unless(count, MOVED))].into_iter().flatten()
+    }
+}
+
+async fn batch(db: &DatabaseConnection, head: &Head<'_>, chunk: &[Step<'_>], run: &Run) -> Outcome {
+    let first = chunk.first().map_or("", |step| step.version());
+    let elapsed = format!(
+        "greatest(0, (extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::bigint - \
+         (SELECT coalesce(sum(duration_ms), 0) FROM {LEDGER} WHERE \"set\" = '{}' AND run = {} AND version COLLATE \"C\" >= '{first}'))",
+        head.set.name(),
+        literal::uuid(Engine::Postgres, run.id),
+    );
+    let steps = chunk.iter().flat_map(|step| {
+        let row = step.ledger(Engine::Postgres, head.set, &elapsed, run);
+        step.statements.iter().cloned().chain([row])
+    });
+    let message = join(head.statements().chain(steps));
+    match db.execute_unprepared(&message).await {
+        Ok(_) => Outcome::Done,
+        Err(error) => guard(&error).unwrap_or_else(|| match chunk {
+            _ if is_statements_fault(&error) => Outcome::BatchFailed,
+            [only] => Outcome::Failed(only.failed(None)(error)),
+            _ => Outcome::Failed(MigrationError::Database { doing: "running a batch of migrations", source: error }),
+        }),
+    }
+}
+
+/// A statement may end with a `--` comment; then the semicolon needs a line of its own. Not otherwise: SQLite keeps
+/// the text up to the semicolon as the definition.
+pub(crate) fn join(statements: impl Iterator<Item = String>) -> String {
+    let mut text = String::new();
+    for statement in statements {
+        let commented = statement.lines().next_back().is_some_and(|line| line.contains("--"));
+        text.push_str(&statement);
+        text.push_str(if commented { "\n;\n" } else { ";\n" });
+    }
+    text
+}
+
+async fn transaction(db: &DatabaseConnection, head: &Head<'_>, chunk: &[Step<'_>], run: &Run) -> Outcome {
+    let tx = match db.begin().await {
+        Ok(tx) => tx,
+        Err(source) => {
+            return Outcome::Failed(MigrationError::Database { doing: "starting a transaction", source });
+        }
+    };
+    for statement in head.statements() {
+        if let Err(source) = tx.execute_unprepared(&statement).await {
+            let failed = |source| Outcome::Failed(MigrationError::Database { doing: "taking the lock", source });
+            return guard(&source).unwrap_or_else(|| failed(source));
+        }
+    }
+    if let Err(error) = each(&tx, head.set, chunk, run).await {
+        return Outcome::Failed(error);
+    }
+    match tx.commit().await {
+        Ok(()) => Outcome::Done,
+        Err(source) => Outcome::Failed(MigrationError::Database { doing: "committing the migrations", source }),
+    }
+}
+
+async fn each(
+    tx: &DatabaseTransaction,
+    set: &MigrationSet,
+    chunk: &[Step<'_>],
+    run: &Run,
+) -> Result<(), MigrationError> {
+    for step in chunk {
+        let since = Instant::now();
+        step.run(tx).await?;
+        let row = step.ledger(Engine::Postgres, set, &since.elapsed().as_millis().to_string(), run);
+        tx.execute_unprepared(&row).await.map_err(MigrationError::database("writing the ledger"))?;
+    }
+    Ok(())
+}
+
+/// Whether it was one of our own conditions that failed.
+fn guard(error: &DbErr) -> Option<Outcome> {
+    let message = driver(error)?.message();
+    if message.contains(LOCKED) {
+        Some(Outcome::Locked)
+    } else if message.contains(MOVED) {
+        Some(Outcome::Moved)
+    } else {
+        None
+    }
+}
+
+/// Running it again finds the statement; after a timeout, a deadlock or a lost connection it would only do harm.
+fn is_statements_fault(error: &DbErr) -> bool {
+    code(error).is_some_and(|code| {
+        !matches!(code.as_str(), "55P03" | "40P01" | "40001") && !code.starts_with("57") && !code.starts_with("53")
+    })
+}

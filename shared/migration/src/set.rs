@@ -1,0 +1,214 @@
+use std::sync::{Arc, OnceLock};
+
+use sea_orm::DbBackend;
+use sea_orm_migration::MigrationTrait;
+
+use crate::{engine::Engine, error::MigrationError, recording::Recording, recording::sha256, seed::Seeder, version};
+
+/// How a migration is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Its statements are known beforehand.
+    Recorded,
+    /// It reads first, so it runs alone and its plan has no statements.
+    Code,
+}
+
+/// A SeaORM migration and what SeaORM does not know of it.
+#[derive(Clone)]
+pub struct Migration {
+    inner: Arc<dyn MigrationTrait>,
+    kind: Kind,
+    irreversible: Option<&'static str>,
+    both: bool,
+}
+
+impl<M: MigrationTrait + 'static> From<M> for Migration {
+    fn from(migration: M) -> Self {
+        Self::new(migration)
+    }
+}
+
+impl Migration {
+    /// Recorded and reversible, and in a transaction unless its `use_transaction` says `Some(false)`.
+    pub fn new(migration: impl MigrationTrait + 'static) -> Self {
+        Self { inner: Arc::new(migration), kind: Kind::Recorded, irreversible: None, both: false }
+    }
+
+    /// It must read first.
+    #[must_use]
+    pub fn code(mut self) -> Self {
+        self.kind = Kind::Code;
+        self
+    }
+
+    /// It has no way back; the reason is shown to whoever asks for one.
+    #[must_use]
+    pub fn irreversible(mut self, reason: &'static str) -> Self {
+        self.irreversible = Some(reason);
+        self
+    }
+
+    pub fn version(&self) -> &str {
+        self.inner.name()
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub fn irreversible_reason(&self) -> Option<&'static str> {
+        self.irreversible
+    }
+
+    /// Whether it belongs to the set that enters more than one sequence.
+    pub fn is_both(&self) -> bool {
+        self.both
+    }
+
+    /// `false` means: outside a transaction on PostgreSQL (`CREATE INDEX CONCURRENTLY`). SQLite runs every
+    /// migration in a transaction (a table is rebuilt under `PRAGMA defer_foreign_keys`), MariaDB none.
+    pub fn is_transactional(&self) -> bool {
+        self.inner.use_transaction() != Some(false)
+    }
+
+    pub(crate) fn inner(&self) -> &dyn MigrationTrait {
+        self.inner.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Migration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Migration({}, {:?})", self.version(), self.kind)
+    }
+}
+
+/// Puts a set together; [`build`](Self::build) sorts it and finds the mistakes.
+pub struct SetBuilder {
+    name: &'static str,
+    migrations: Vec<Migration>,
+    seeders: Vec<Arc<dyn Seeder>>,
+}
+
+impl SetBuilder {
+    /// The name is the ledger's key: `[a-z0-9_]`, at most 63 bytes, never changed.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, migrations: Vec::new(), seeders: Vec::new() }
+    }
+
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "a list is added to, not summed")]
+    pub fn add(mut self, migration: impl Into<Migration>) -> Self {
+        self.migrations.push(migration.into());
+        self
+    }
+
+    /// Migrations that central's and the tenants' databases share. They enter in version order, and each
+    /// ledger records and rolls them back on its own, under the name of the set they entered.
+    #[must_use]
+    pub fn add_both(mut self, migrations: impl IntoIterator<Item = Migration>) -> Self {
+        self.migrations.extend(migrations.into_iter().map(|m| Migration { both: true, ..m }));
+        self
+    }
+
+    /// Seeders run in the order in which they were added.
+    #[must_use]
+    pub fn seeder(mut self, seeder: impl Seeder + 'static) -> Self {
+        self.seeders.push(Arc::new(seeder));
+        self
+    }
+
+    /// # Errors
+    /// [`MigrationError::InvalidSet`] for a name or version out of shape and for a version that comes twice.
+    pub fn build(self) -> Result<MigrationSet, MigrationError> {
+        let Self { name, mut migrations, seeders } = self;
+        let invalid = |reason: String| MigrationError::InvalidSet { set: name, reason };
+        if !version::is_word(name) || name.len() > 63 {
+            return Err(invalid("its name is not [a-z0-9_] of at most 63 bytes".into()));
+        }
+        if let Some(bad) = migrations.iter().find(|m| !version::is_valid(m.version())) {
+            return Err(invalid(format!("{:?} is not mYYYYMMDD_HHMMSS_name", bad.version())));
+        }
+        migrations.sort_by(|a, b| a.version().cmp(b.version()));
+        if let Some(twice) = migrations.windows(2).find(|pair| pair[0].version() == pair[1].version()) {
+            return Err(invalid(format!("{} comes twice", twice[0].version())));
+        }
+        let recorded = Default::default();
+        Ok(MigrationSet { name, inner: Arc::new(Inner { migrations, seeders, recorded }) })
+    }
+}
+
+/// A named, sorted list of migrations with its seeders. Cheap to clone; recorded at most once per engine.
+#[derive(Clone)]
+pub struct MigrationSet {
+    name: &'static str,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    migrations: Vec<Migration>,
+    seeders: Vec<Arc<dyn Seeder>>,
+    recorded: [OnceLock<Vec<Recording>>; Engine::COUNT],
+}
+
+impl MigrationSet {
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// In version order.
+    pub fn migrations(&self) -> &[Migration] {
+        &self.inner.migrations
+    }
+
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.inner.migrations.iter().map(Migration::version)
+    }
+
+    /// The newest version, absent in an empty set.
+    pub fn head(&self) -> Option<&str> {
+        self.inner.migrations.last().map(Migration::version)
+    }
+
+    pub fn contains(&self, version: &str) -> bool {
+        self.position(version).is_some()
+    }
+
+    /// One recording per migration, in the same order as [`migrations`](Self::migrations).
+    ///
+    /// # Errors
+    /// [`MigrationError::Recording`] naming the migration and what to change in it.
+    pub fn recordings(&self, backend: DbBackend) -> Result<&[Recording], MigrationError> {
+        let cell = &self.inner.recorded[Engine::of(backend).index()];
+        if let Some(recorded) = cell.get() {
+            return Ok(recorded);
+        }
+        let recorded = self.migrations().iter().map(|m| Recording::of(m, backend)).collect::<Result<_, _>>()?;
+        Ok(cell.get_or_init(|| recorded))
+    }
+
+    /// One sum over the whole set and its seeds for an engine: two equal sums build equal databases.
+    ///
+    /// # Errors
+    /// As [`recordings`](Self::recordings).
+    pub fn checksum(&self, backend: DbBackend) -> Result<String, MigrationError> {
+        let recordings = self.recordings(backend)?;
+        let seeds = self.seed_statements(backend);
+        let sums = recordings.iter().map(|recording| recording.checksum.as_str());
+        Ok(sha256(sums.chain(seeds.iter().map(String::as_str))))
+    }
+
+    pub(crate) fn seeders(&self) -> &[Arc<dyn Seeder>] {
+        &self.inner.seeders
+    }
+
+    pub(crate) fn position(&self, version: &str) -> Option<usize> {
+        self.inner.migrations.binary_search_by(|m| m.version().cmp(version)).ok()
+    }
+}
+
+impl std::fmt::Debug for MigrationSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MigrationSet({}, {:?})", self.name, self.migrations())
+    }
+}

@@ -1,0 +1,84 @@
+//! What tokens say.
+
+use serde::{Deserialize, Serialize};
+use tenantry_ids::{CompanyId, OperatorId, UserId};
+
+/// Claims of an access token (RFC 9068, section 2.2), with ours: `tenant`,
+/// `access_epoch`, `scope`, `roles`.
+///
+/// ```json
+/// {"iss":"https://catalog.example","aud":["crm"],"sub":"user:0192…","client_id":"tenantry",
+///  "iat":1795392000,"exp":1795392900,"jti":"0192…","tenant":"0192…","access_epoch":1,
+///  "scope":"crm.people.read crm.people.write","roles":["owner"]}
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccessClaims {
+    /// Who issued it, as configured with each verifier.
+    pub iss: String,
+    /// The services that it is for.
+    pub aud: Vec<String>,
+    /// Whom it is about.
+    pub sub: Subject,
+    /// The client it was issued to; RFC 9068 demands one, and we have one.
+    pub client_id: String,
+    /// When it was issued, in seconds since 1970.
+    pub iat: i64,
+    /// When it ends, in seconds since 1970.
+    pub exp: i64,
+    /// Not to be accepted before this, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+    /// Its own id.
+    pub jti: String,
+    /// The one tenant; there is none in an operator's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<CompanyId>,
+    /// The tenant's access epoch when it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_epoch: Option<u64>,
+    /// Scopes, separated by spaces (RFC 8693, section 4.2).
+    pub scope: String,
+    /// Roles in the company.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+}
+
+/// Whom a token is about: `user:<id>` or `operator:<id>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A person of a company.
+    User(UserId),
+    /// An operator.
+    Operator(OperatorId),
+}
+
+impl Serialize for Subject {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Subject::User(id) => serializer.collect_str(&format_args!("user:{id}")),
+            Subject::Operator(id) => serializer.collect_str(&format_args!("operator:{id}")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (kind, id) = text.split_once(':').unwrap_or_default();
+        match kind {
+            "user" => id.parse().map(Subject::User).map_err(serde::de::Error::custom),
+            "operator" => id.parse().map(Subject::Operator).map_err(serde::de::Error::custom),
+            _ => Err(serde::de::Error::custom("a subject of no known kind")),
+        }
+    }
+}
+
+/// Claims of a service's own token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ServiceClaims {
+    pub(super) iss: String,
+    pub(super) sub: String,
+    pub(super) aud: String,
+    pub(super) iat: i64,
+    pub(super) exp: i64,
+}

@@ -1,0 +1,18 @@
+use chrono::{DateTime, Utc};
+
+/// Where the time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // The one place that reads the clock.
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}

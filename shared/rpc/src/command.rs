@@ -1,0 +1,83 @@
+//! What the command lines of all services share.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// A command line that could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The file named by `--env-file` cannot be used.
+    #[error("--env-file {path}: {source}")]
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: dotenvy::Error,
+    },
+    /// clap's own message, help and version among them.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
+}
+
+/// Reads a command line. `--env-file FILE`, anywhere on it, first fills in what
+/// the environment does not set: flags win over the environment, and the
+/// environment over the file.
+pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, CommandError> {
+    let mut rest = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        if let Some(path) = text.strip_prefix("--env-file=") {
+            load(path.into())?;
+        } else if text == "--env-file" {
+            let path = arguments.next().ok_or_else(|| {
+                clap::Error::raw(
+                    clap::error::ErrorKind::MissingRequiredArgument,
+                    "--env-file needs the name of a file\n",
+                )
+            })?;
+            load(path.into())?;
+        } else {
+            rest.push(argument);
+        }
+    }
+    Ok(T::try_parse_from(rest)?)
+}
+
+fn load(path: PathBuf) -> Result<(), CommandError> {
+    dotenvy::from_path(&path).map_err(|source| CommandError::EnvFile { path, source })
+}
+
+impl CommandError {
+    /// Says what is wrong and ends the process; help and version end it with 0.
+    pub fn exit(self) -> ! {
+        match self {
+            CommandError::Usage(error) => error.exit(),
+            CommandError::EnvFile { .. } => {
+                eprintln!("error: {self}");
+                std::process::exit(2)
+            }
+        }
+    }
+}
+
+/// Runs a command to its end: 0, or 1 with the whole chain of causes in one line.
+pub fn run(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

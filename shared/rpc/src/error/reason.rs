@@ -1,0 +1,179 @@
+//! The reasons. Append only: clients match on them.
+
+/// What sort of failure a reason is; each is one gRPC status code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request is wrong whatever the state.
+    InvalidArgument,
+    /// No such thing, or none that this caller may know of.
+    NotFound,
+    /// It is there already.
+    AlreadyExists,
+    /// The state must change first.
+    FailedPrecondition,
+    /// Lost against someone else; read again, or repeat.
+    Aborted,
+    /// Who is calling is not proven.
+    Unauthenticated,
+    /// Known, and not allowed.
+    PermissionDenied,
+    /// A limit is reached; retry later.
+    ResourceExhausted,
+    /// Cannot be served now; retry later.
+    Unavailable,
+    /// Not done in time.
+    DeadlineExceeded,
+    /// There is no such RPC.
+    Unimplemented,
+    /// Ours.
+    Internal,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal: $kind:ident,)+) => {
+        /// Why a call failed: `google.rpc.ErrorInfo.reason`, domain `tenantry`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
+
+            /// As it stands in `ErrorInfo.reason`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Reason::$name => $text,)+
+                }
+            }
+
+            /// The sort of failure.
+            pub fn kind(self) -> Kind {
+                match self {
+                    $(Reason::$name => Kind::$kind,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Something of ours failed.
+    Internal = "INTERNAL": Internal,
+    /// Fields break their rules; all of them are listed.
+    FieldViolations = "FIELD_VIOLATIONS": InvalidArgument,
+    /// The bytes are not the request's message.
+    MalformedMessage = "MALFORMED_MESSAGE": InvalidArgument,
+    /// There is no such RPC here.
+    UnknownMethod = "UNKNOWN_METHOD": Unimplemented,
+    /// Not done within the deadline.
+    DeadlineExceeded = "DEADLINE_EXCEEDED": DeadlineExceeded,
+    /// Too many calls at once.
+    Overloaded = "OVERLOADED": ResourceExhausted,
+    /// The service is going down.
+    ShuttingDown = "SHUTTING_DOWN": Unavailable,
+
+    /// No token where one is needed.
+    TokenMissing = "TOKEN_MISSING": Unauthenticated,
+    /// Not a token of ours for this service.
+    TokenInvalid = "TOKEN_INVALID": Unauthenticated,
+    /// The token's time is over.
+    TokenExpired = "TOKEN_EXPIRED": Unauthenticated,
+    /// The tenant's access epoch has moved past the token's.
+    TokenStale = "TOKEN_STALE": Unauthenticated,
+    /// E-mail, password, credential or secret is wrong.
+    CredentialsInvalid = "CREDENTIALS_INVALID": Unauthenticated,
+    /// The keys that verify tokens cannot be had.
+    KeysUnavailable = "KEYS_UNAVAILABLE": Unavailable,
+    /// This kind of caller, or this service, may not call the RPC.
+    CallerNotAllowed = "CALLER_NOT_ALLOWED": PermissionDenied,
+    /// The token lacks the RPC's scope.
+    ScopeMissing = "SCOPE_MISSING": PermissionDenied,
+    /// The request names another tenant than the token.
+    OtherTenant = "OTHER_TENANT": PermissionDenied,
+    /// The user does not belong to the company.
+    NoMembership = "NO_MEMBERSHIP": PermissionDenied,
+    /// The caller's role cannot give this role.
+    RoleNotGrantable = "ROLE_NOT_GRANTABLE": PermissionDenied,
+
+    /// The request id came before with another body.
+    RequestIdReused = "REQUEST_ID_REUSED": AlreadyExists,
+    /// The thing has changed since it was read.
+    EtagMismatch = "ETAG_MISMATCH": Aborted,
+
+    /// The e-mail address has a user.
+    EmailTaken = "EMAIL_TAKEN": AlreadyExists,
+    /// The slug belongs to another company.
+    SlugTaken = "SLUG_TAKEN": AlreadyExists,
+    /// The user belongs to the company already.
+    AlreadyMember = "ALREADY_MEMBER": AlreadyExists,
+    /// There is no public sign-up here.
+    SignUpClosed = "SIGN_UP_CLOSED": FailedPrecondition,
+    /// No such company.
+    CompanyNotFound = "COMPANY_NOT_FOUND": NotFound,
+    /// No open database server for the company.
+    NoDatabaseServer = "NO_DATABASE_SERVER": FailedPrecondition,
+    /// Provisioning gave up.
+    ProvisioningFailed = "PROVISIONING_FAILED": Aborted,
+    /// The migrator does not answer.
+    MigratorUnavailable = "MIGRATOR_UNAVAILABLE": Unavailable,
+
+    /// The migrator has no such database server.
+    DatabaseServerNotFound = "DATABASE_SERVER_NOT_FOUND": NotFound,
+    /// The database server does not answer.
+    DatabaseServerUnavailable = "DATABASE_SERVER_UNAVAILABLE": Unavailable,
+    /// The database belongs to another company.
+    DatabaseClaimed = "DATABASE_CLAIMED": AlreadyExists,
+    /// The company has no database.
+    DatabaseNotFound = "DATABASE_NOT_FOUND": NotFound,
+    /// Another run holds the database's migration lock.
+    MigrationInProgress = "MIGRATION_IN_PROGRESS": Aborted,
+    /// A statement of a migration failed.
+    MigrationFailed = "MIGRATION_FAILED": FailedPrecondition,
+    /// An applied migration is not the one we have.
+    ChecksumMismatch = "CHECKSUM_MISMATCH": FailedPrecondition,
+
+    /// The service's own database cannot be reached.
+    DatabaseUnavailable = "DATABASE_UNAVAILABLE": Unavailable,
+
+    /// No such tenant.
+    TenantNotFound = "TENANT_NOT_FOUND": NotFound,
+    /// The tenant's database is being made.
+    TenantProvisioning = "TENANT_PROVISIONING": FailedPrecondition,
+    /// The tenant is shut out.
+    TenantSuspended = "TENANT_SUSPENDED": FailedPrecondition,
+    /// The tenant is shut for maintenance.
+    TenantInMaintenance = "TENANT_IN_MAINTENANCE": Unavailable,
+    /// The tenant's database could not be made.
+    TenantFailed = "TENANT_FAILED": FailedPrecondition,
+    /// The tenant is deleted.
+    TenantDeleted = "TENANT_DELETED": FailedPrecondition,
+    /// The tenant's schema is older than the service works with.
+    SchemaTooOld = "SCHEMA_TOO_OLD": FailedPrecondition,
+    /// The tenant's schema is newer than the service works with.
+    SchemaTooNew = "SCHEMA_TOO_NEW": FailedPrecondition,
+    /// The tenant's database does not answer.
+    TenantDatabaseUnavailable = "TENANT_DATABASE_UNAVAILABLE": Unavailable,
+    /// Where tenants live cannot be looked up.
+    DirectoryUnavailable = "DIRECTORY_UNAVAILABLE": Unavailable,
+    /// No database connection was free in time.
+    ConnectionsExhausted = "CONNECTIONS_EXHAUSTED": ResourceExhausted,
+
+    /// No such person in the company.
+    PersonNotFound = "PERSON_NOT_FOUND": NotFound,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Reason {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == text).ok_or(())
+    }
+}

@@ -1,0 +1,28 @@
+//! What every service of ours is made of: the server with its ordered layers,
+//! the context of a call, the closed set of errors, tokens, and the client that
+//! carries deadline, trace and identity over every hop.
+//!
+//! To write a service: implement the generated trait, open each request with
+//! [`Call::open`], return [`Error`], and register it with
+//! [`server::ServerBuilder::add`]. Reflection, health, drain, tracing, deadlines
+//! and access control come with the registration.
+
+pub mod access;
+pub mod auth;
+pub mod client;
+mod clock;
+pub mod command;
+mod context;
+mod error;
+mod layers;
+mod lifecycle;
+pub mod paging;
+pub mod server;
+mod validation;
+
+pub use clock::{Clock, SystemClock};
+pub use context::{Call, Caller, Context, OperatorClaims, UserClaims};
+pub use error::{Error, FieldViolation, Kind, Reason, reason_of};
+pub use layers::{HttpRequest, HttpResponse, Middleware, Next};
+pub use lifecycle::Shutdown;
+pub use validation::{Violations, parse_field};

@@ -1,0 +1,108 @@
+//! Pages (AIP-158): a size with a limit, and an opaque token that is bound to
+//! the list that it continues.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Violations;
+
+/// The page size where the caller names none.
+pub const DEFAULT_PAGE_SIZE: u64 = 50;
+/// The largest page.
+pub const MAX_PAGE_SIZE: u64 = 1_000;
+
+/// A wanted page: so many after this id, in the order of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// How many at most.
+    pub size: u64,
+    /// The last id of the page before.
+    pub after: Option<Uuid>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Token {
+    list: String,
+    after: Uuid,
+}
+
+impl Page {
+    /// Reads `page_size` and `page_token` of a list's request; `list` names the
+    /// list, so that a token of one is no token of another.
+    pub fn parse(violations: &mut Violations, list: &str, page_size: i32, page_token: &str) -> Self {
+        let size = match u64::try_from(page_size) {
+            Ok(0) => DEFAULT_PAGE_SIZE,
+            Ok(size) => size.min(MAX_PAGE_SIZE),
+            Err(_) => {
+                violations.add("page_size", "must not be negative");
+                DEFAULT_PAGE_SIZE
+            }
+        };
+        let after = match page_token {
+            "" => None,
+            token => {
+                let after = decode(list, token);
+                violations.check(after.is_some(), "page_token", "must be a next_page_token of this list");
+                after
+            }
+        };
+        Self { size, after }
+    }
+
+    /// Cuts `rows`, read with one more than the page holds, and gives the token
+    /// of the next page, or none after the last.
+    pub fn cut<T>(&self, list: &str, rows: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> String {
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        if rows.len() <= size {
+            return String::new();
+        }
+        rows.truncate(size);
+        rows.last().map(|row| encode(list, id(row))).unwrap_or_default()
+    }
+}
+
+fn encode(list: &str, after: Uuid) -> String {
+    let token = Token { list: list.to_owned(), after };
+    serde_json::to_vec(&token).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
+}
+
+fn decode(list: &str, token: &str) -> Option<Uuid> {
+    let json = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let token: Token = serde_json::from_slice(&json).ok()?;
+    (token.list == list).then_some(token.after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(list: &str, size: i32, token: &str) -> Result<Page, crate::Error> {
+        let mut violations = Violations::new();
+        let page = Page::parse(&mut violations, list, size, token);
+        violations.into_result().map(|()| page)
+    }
+
+    #[test]
+    fn sizes_are_bounded_at_their_edges() {
+        assert_eq!(parse("a", 0, "").expect("page").size, 50);
+        assert_eq!(parse("a", 1, "").expect("page").size, 1);
+        assert_eq!(parse("a", 1_000, "").expect("page").size, 1_000);
+        assert_eq!(parse("a", 1_001, "").expect("page").size, 1_000);
+        assert!(parse("a", -1, "").is_err());
+    }
+
+    #[test]
+    fn a_token_continues_its_own_list_only() {
+        let ids: Vec<_> = (1..=3).map(Uuid::from_u128).collect();
+        let page = Page { size: 2, after: None };
+        let mut rows = ids.clone();
+        let token = page.cut("a", &mut rows, |id| *id);
+        assert_eq!(rows, ids[..2]);
+        assert_eq!(parse("a", 2, &token).expect("page").after, Some(ids[1]));
+        assert!(parse("b", 2, &token).is_err());
+        assert!(parse("a", 2, "garbage").is_err());
+        assert_eq!(page.cut("a", &mut rows, |id| *id), "");
+    }
+}

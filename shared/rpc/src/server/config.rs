@@ -1,0 +1,131 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// What is taken for granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Everything on one machine, made for trying things out.
+    Dev,
+    /// Refuses what is only safe on one machine.
+    Production,
+}
+
+/// How a service serves.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerConfig {
+    /// The address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "TENANTRY_LISTEN", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+
+    /// Refuses, in production, what is only safe on one machine.
+    #[arg(long, env = "TENANTRY_MODE", value_enum, default_value_t = Mode::Production)]
+    pub mode: Mode,
+
+    /// Calls at once, over all connections; more are refused.
+    #[arg(long, env = "TENANTRY_MAX_CONCURRENT_CALLS", default_value_t = 1_000)]
+    pub max_concurrent_calls: usize,
+
+    /// The deadline of a call that names none, in milliseconds.
+    #[arg(long, env = "TENANTRY_DEFAULT_DEADLINE_MS", default_value_t = 30_000)]
+    pub default_deadline_ms: u64,
+
+    /// The longest deadline that a call can ask for, in milliseconds.
+    #[arg(long, env = "TENANTRY_MAX_DEADLINE_MS", default_value_t = 300_000)]
+    pub max_deadline_ms: u64,
+
+    /// How long calls under way may go on after a stop signal, in milliseconds.
+    #[arg(long, env = "TENANTRY_DRAIN_GRACE_MS", default_value_t = 10_000)]
+    pub drain_grace_ms: u64,
+
+    /// Streams at once on one HTTP/2 connection.
+    #[arg(long, env = "TENANTRY_MAX_STREAMS_PER_CONNECTION", default_value_t = 256)]
+    pub max_streams_per_connection: u32,
+
+    /// How often a quiet connection is pinged, in milliseconds.
+    #[arg(long, env = "TENANTRY_KEEPALIVE_INTERVAL_MS", default_value_t = 30_000)]
+    pub keepalive_interval_ms: u64,
+
+    /// How long a ping may stay unanswered, in milliseconds.
+    #[arg(long, env = "TENANTRY_KEEPALIVE_TIMEOUT_MS", default_value_t = 10_000)]
+    pub keepalive_timeout_ms: u64,
+}
+
+impl ServerConfig {
+    /// The defaults, with this address and mode, whatever the environment says.
+    pub fn at(listen: SocketAddr, mode: Mode) -> Self {
+        Self {
+            listen,
+            mode,
+            max_concurrent_calls: 1_000,
+            default_deadline_ms: 30_000,
+            max_deadline_ms: 300_000,
+            drain_grace_ms: 10_000,
+            max_streams_per_connection: 256,
+            keepalive_interval_ms: 30_000,
+            keepalive_timeout_ms: 10_000,
+        }
+    }
+
+    /// Whether the values go together, before a socket opens.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.mode == Mode::Production && !self.listen.ip().is_loopback() {
+            return Err(format!(
+                "production refuses plaintext on {}: listen on a loopback address behind a proxy that ends TLS, or use --mode dev",
+                self.listen
+            ));
+        }
+        if self.max_concurrent_calls == 0 || self.max_streams_per_connection == 0 {
+            return Err("max-concurrent-calls and max-streams-per-connection must be at least 1".to_owned());
+        }
+        if self.default_deadline_ms == 0 || self.default_deadline_ms > self.max_deadline_ms {
+            return Err("default-deadline-ms must be at least 1 and at most max-deadline-ms".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The deadline of a call that names none.
+    pub fn default_deadline(&self) -> Duration {
+        Duration::from_millis(self.default_deadline_ms)
+    }
+
+    /// The longest deadline.
+    pub fn max_deadline(&self) -> Duration {
+        Duration::from_millis(self.max_deadline_ms)
+    }
+
+    /// How long a drain may take.
+    pub fn drain_grace(&self) -> Duration {
+        Duration::from_millis(self.drain_grace_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn production_refuses_plaintext_off_loopback() {
+        let config = |address: &str, mode| ServerConfig::at(address.parse().expect("an address"), mode).validate();
+        assert!(config("0.0.0.0:1", Mode::Production).is_err());
+        assert!(config("[::]:1", Mode::Production).is_err());
+        assert!(config("0.0.0.0:1", Mode::Dev).is_ok());
+        assert!(config("127.0.0.1:1", Mode::Production).is_ok());
+        assert!(config("[::1]:1", Mode::Production).is_ok());
+    }
+
+    #[test]
+    fn limits_are_checked_at_their_edges() {
+        let with = |change: fn(&mut ServerConfig)| {
+            let mut config = ServerConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)), Mode::Dev);
+            change(&mut config);
+            config.validate()
+        };
+        assert!(with(|config| config.max_concurrent_calls = 0).is_err());
+        assert!(with(|config| config.max_concurrent_calls = 1).is_ok());
+        assert!(with(|config| config.default_deadline_ms = config.max_deadline_ms).is_ok());
+        assert!(with(|config| config.default_deadline_ms = config.max_deadline_ms + 1).is_err());
+    }
+}

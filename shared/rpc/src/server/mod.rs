@@ -1,0 +1,171 @@
+//! The server: one registration gives a service its reflection, health, access
+//! rules and drain.
+
+mod accept;
+mod config;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Request;
+use tenantry_api::DESCRIPTORS;
+use tenantry_api::access::{AccessError, AccessRules};
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::RoutesBuilder;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tower::Service;
+
+pub use config::{Mode, ServerConfig};
+
+use crate::Shutdown;
+use crate::auth::Verifier;
+use crate::layers::admission::Admission;
+use crate::layers::authenticate::Authenticate;
+use crate::layers::deadline::DeadlineLayer;
+use crate::layers::panics::Panics;
+use crate::layers::trace::Trace;
+use crate::layers::{Middleware, Stack};
+
+/// A server that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An RPC's access rule is missing or contradicts itself.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The reflection service refuses our descriptors.
+    #[error("server reflection cannot be set up")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration contradicts itself or the mode.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// Checks the configuration and takes the port. Apart from the rest, so that
+/// services that need each other's addresses can all have one before any starts.
+pub async fn listen(config: &ServerConfig) -> Result<TcpListener, ServerError> {
+    config.validate().map_err(ServerError::Config)?;
+    TcpListener::bind(config.listen).await.map_err(|source| ServerError::Bind { address: config.listen, source })
+}
+
+/// Puts a server together.
+pub struct ServerBuilder {
+    name: &'static str,
+    config: ServerConfig,
+    routes: RoutesBuilder,
+    services: Vec<&'static str>,
+    extra: Vec<Arc<dyn Middleware>>,
+}
+
+impl ServerBuilder {
+    /// A server of the service `name`, with nothing registered yet.
+    pub fn new(name: &'static str, config: ServerConfig) -> Self {
+        Self { name, config, routes: RoutesBuilder::default(), services: Vec::new(), extra: Vec::new() }
+    }
+
+    /// Registers a generated service.
+    #[must_use]
+    pub fn add<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = http::Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.services.push(S::NAME);
+        self.routes.add_service(service);
+        self
+    }
+
+    /// Adds a layer of the service's own, innermost.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Middleware) -> Self {
+        self.extra.push(Arc::new(layer));
+        self
+    }
+
+    /// Checks the contract, and puts everything on the port of [`listen`].
+    pub async fn build(mut self, verifier: Arc<Verifier>, listener: TcpListener) -> Result<BoundServer, ServerError> {
+        let rules = AccessRules::of_services(self.services.iter().copied())?;
+        let health = self.add_health().await;
+        self.add_reflection()?;
+
+        let config = self.config;
+        let mut layers: Vec<Arc<dyn Middleware>> = vec![
+            Arc::new(Trace { service: self.name }),
+            Arc::new(Panics),
+            Arc::new(Admission::new(config.max_concurrent_calls)),
+            Arc::new(DeadlineLayer { default: config.default_deadline(), longest: config.max_deadline() }),
+            Arc::new(Authenticate { rules, verifier }),
+        ];
+        layers.extend(self.extra);
+        let stack = Stack::new(layers, self.routes.routes());
+        Ok(BoundServer { listener, stack, health, services: self.services, config })
+    }
+
+    async fn add_health(&mut self) -> HealthReporter {
+        let (reporter, service) = tonic_health::server::health_reporter();
+        for name in &self.services {
+            reporter.set_service_status(name, ServingStatus::Serving).await;
+        }
+        self.routes.add_service(service);
+        reporter
+    }
+
+    fn add_reflection(&mut self) -> Result<(), ServerError> {
+        let builder = || {
+            let builder = tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .with_service_name("grpc.health.v1.Health");
+            self.services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+        };
+        let (v1, v1alpha) = (builder().build_v1()?, builder().build_v1alpha()?);
+        self.routes.add_service(v1).add_service(v1alpha);
+        Ok(())
+    }
+}
+
+/// A server that has its port and is not serving yet.
+pub struct BoundServer {
+    listener: TcpListener,
+    stack: Stack,
+    health: HealthReporter,
+    services: Vec<&'static str>,
+    config: ServerConfig,
+}
+
+impl BoundServer {
+    /// Where it listens; the port is the real one where 0 was asked for.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the shutdown begins and every call under way has ended, or
+    /// until it is forced. An open stream delays it no longer than that.
+    pub async fn serve(self, shutdown: Shutdown) {
+        let Self { listener, stack, health, services, config } = self;
+        let not_serving = async {
+            shutdown.begun().await;
+            for name in services.iter().copied().chain([""]) {
+                health.set_service_status(name, ServingStatus::NotServing).await;
+            }
+        };
+        tokio::join!(not_serving, accept::serve(listener, stack, &config, &shutdown));
+    }
+}

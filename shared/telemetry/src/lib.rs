@@ -1,0 +1,106 @@
+//! Traces and logs, and the context that joins them across services.
+//!
+//! Logs go to standard error, pretty or as JSON. Spans carry W3C trace context
+//! (<https://www.w3.org/TR/trace-context/>) over every hop ([`propagation`]) and
+//! are exported by OTLP when an endpoint is configured; without one they still
+//! give every call a trace id, which errors quote.
+
+mod config;
+pub mod propagation;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+pub use config::{LogFormat, TelemetryConfig};
+
+/// Telemetry that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The OTLP exporter refuses its configuration.
+    #[error("the OTLP endpoint {endpoint} cannot be used")]
+    Exporter {
+        /// The endpoint as configured.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+    /// The log filter is no filter.
+    #[error("the log filter {filter:?} cannot be used")]
+    Filter {
+        /// The filter as configured.
+        filter: String,
+        /// Why.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Something else in this process has set up tracing.
+    #[error("tracing is set up already")]
+    AlreadySetUp,
+}
+
+/// Keeps telemetry running; [`Telemetry::shut_down`] sends what is left.
+#[must_use = "telemetry is flushed through this value"]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+}
+
+/// Starts logs and traces for this process, under `service` as its
+/// `service.name`. Once per process.
+pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
+    let filter = EnvFilter::try_new(&config.log_filter)
+        .map_err(|source| TelemetryError::Filter { filter: config.log_filter.clone(), source })?;
+    let provider = tracer_provider(service, config)?;
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = match config.log_format {
+        LogFormat::Pretty => logs.with_target(false).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+    };
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("tenantry"));
+    // The filter is the logs' alone: a quiet log must not lose spans.
+    tracing_subscriber::registry()
+        .with(logs.with_filter(filter))
+        .with(spans.with_filter(EnvFilter::new(SPAN_FILTER)))
+        .try_init()
+        .map_err(|_| TelemetryError::AlreadySetUp)?;
+    Ok(Telemetry { provider })
+}
+
+/// What becomes a span: ours, and no transport's, or the exporter would trace
+/// its own calls for ever.
+const SPAN_FILTER: &str = "info,h2=off,hyper=off,tonic=off,tower=off,opentelemetry=off,sqlx=off";
+
+fn tracer_provider(service: &'static str, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
+    let builder = SdkTracerProvider::builder()
+        .with_resource(Resource::builder().with_service_name(service).build())
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_ratio))));
+    let Some(endpoint) = &config.otlp_endpoint else {
+        return Ok(builder.build());
+    };
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()
+        .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.clone(), source })?;
+    Ok(builder.with_batch_exporter(exporter).build())
+}
+
+impl Telemetry {
+    /// Sends what is left, off the async threads: a direct call would block the
+    /// runtime that the exporter itself needs. Takes about two seconds when the
+    /// collector is gone.
+    pub async fn shut_down(self) {
+        let flushed = tokio::task::spawn_blocking(move || self.provider.shutdown()).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::debug!(%error, "the last spans were not sent");
+        }
+    }
+}

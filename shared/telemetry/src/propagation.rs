@@ -1,0 +1,30 @@
+//! W3C trace context in and out of HTTP headers.
+
+use http::HeaderMap;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Makes the caller's span, as its headers name it, the parent of `span`.
+pub fn set_parent(span: &Span, headers: &HeaderMap) {
+    let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    // It fails only where no OpenTelemetry layer listens, and then there is nothing to join.
+    let _ = span.set_parent(parent);
+}
+
+/// Writes the current span into the headers of a call to another service.
+pub fn inject(headers: &mut HeaderMap) {
+    let context = Span::current().context();
+    TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(headers));
+}
+
+/// The current trace's id, as 32 hex digits, if there is a trace.
+pub fn trace_id() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span();
+    let id = span.span_context().trace_id();
+    (id != opentelemetry::TraceId::INVALID).then(|| id.to_string())
+}

@@ -1,0 +1,95 @@
+//! What a failure says about the connection, the server and the caller.
+
+use sea_orm::{DbErr, RuntimeErr};
+use sqlx::error::DatabaseError;
+use sqlx::mysql::MySqlDatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
+/// A failure of the connection as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// One statement failed; the connection itself answers.
+    Statement,
+    /// The connection is gone, and others to the same server may be too.
+    Link,
+}
+
+impl Failure {
+    /// What `error`, from a statement, means for the connection.
+    pub(crate) fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) if ends_connection(error.as_ref()) => Self::Link,
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+                Self::Link
+            }
+            _ => Self::Statement,
+        }
+    }
+}
+
+/// Whether a refused connect is about this login or this database, rather than
+/// about the server: retrying will not help, and no other tenant is concerned.
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        // invalid authorization; no such database; no privilege to connect;
+        // a database that allows no connections (a template being made).
+        return error.code().starts_with("28") || ["3D000", "42501", "55000"].contains(&error.code());
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        // access denied to the database, to the user, without password; an
+        // unknown database; a locked account.
+        return [1044, 1045, 1698, 1049, 3118, 4151].contains(&error.number());
+    }
+    // SQLITE_CANTOPEN: no such file. SQLITE_NOTADB: not a database.
+    sqlite_code(error).is_some_and(|code| [14, 26].contains(&(code & 0xff)))
+}
+
+/// Whether the server has no room for another connection just now.
+pub(crate) fn is_crowded(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        return error.code() == "53300";
+    }
+    // too many connections; of this user; too many of this user.
+    let mysql = error.try_downcast_ref::<MySqlDatabaseError>();
+    mysql.is_some_and(|error| [1040, 1203, 1226].contains(&error.number()))
+}
+
+/// Whether the whole transaction may succeed when run again.
+pub(crate) fn is_conflict(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))
+    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let Some(error) = error.as_database_error() else { return false };
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        // serialization failure, deadlock.
+        return ["40001", "40P01"].contains(&error.code());
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        // deadlock, lock wait timeout, MariaDB's snapshot conflict.
+        return [1213, 1205, 1020].contains(&error.number());
+    }
+    // SQLITE_BUSY and SQLITE_LOCKED, in all their extended forms.
+    sqlite_code(error).is_some_and(|code| [5, 6].contains(&(code & 0xff)))
+}
+
+/// Errors after which the server hangs up.
+fn ends_connection(error: &(dyn DatabaseError + 'static)) -> bool {
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        // connection exceptions; the administrator, a crash or a restart.
+        return error.code().starts_with("08") || error.code().starts_with("57P");
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        // server shutdown, killed connection, aborted connection.
+        return [1053, 1927, 1152, 1184].contains(&error.number());
+    }
+    false
+}
+
+fn sqlite_code(error: &(dyn DatabaseError + 'static)) -> Option<u32> {
+    error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?.code()?.parse().ok()
+}

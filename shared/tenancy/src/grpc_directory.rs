@@ -1,0 +1,92 @@
+//! The directory over gRPC: the catalog's.
+
+use async_trait::async_trait;
+use tenantry_api::catalog::v1::resolve_tenant_response::Endpoint as Wire;
+use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
+use tenantry_api::catalog::v1::{CompanyState, NetworkEndpoint, ResolveTenantRequest, ResolveTenantResponse};
+use tenantry_ids::CompanyId;
+use tenantry_rpc::client::{self, ServiceChannel};
+use tenantry_rpc::{Reason, reason_of};
+use tokio::time::{Duration, Instant};
+
+use crate::{Directory, Endpoint, Placement, ResolveError, TenantState};
+
+/// How long one answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks the catalog, as a service that may.
+pub struct GrpcDirectory {
+    client: TenantDirectoryServiceClient<ServiceChannel>,
+}
+
+impl GrpcDirectory {
+    /// The catalog behind `channel`, which carries this service's identity.
+    pub fn new(channel: ServiceChannel) -> Self {
+        Self { client: TenantDirectoryServiceClient::new(channel) }
+    }
+}
+
+#[async_trait]
+impl Directory for GrpcDirectory {
+    async fn resolve(&self, tenant: CompanyId) -> Result<Placement, ResolveError> {
+        let request =
+            client::request(ResolveTenantRequest { company_id: tenant.to_string() }, Instant::now() + ANSWER_TIMEOUT);
+        match self.client.clone().resolve_tenant(request).await {
+            Ok(answer) => placement(tenant, answer.into_inner()),
+            Err(status) if reason_of(&status) == Some(Reason::TenantNotFound) => Err(ResolveError::NotFound),
+            Err(status) => Err(ResolveError::unavailable(status)),
+        }
+    }
+}
+
+fn placement(tenant: CompanyId, answer: ResolveTenantResponse) -> Result<Placement, ResolveError> {
+    let state = state(answer.state()).ok_or_else(|| malformed("a state that this service does not know"))?;
+    if answer.company_id != tenant.to_string() {
+        return Err(malformed("another tenant than was asked for"));
+    }
+    let endpoint = match answer.endpoint {
+        Some(endpoint) => endpoint_of(endpoint)?,
+        None if state == TenantState::Active => return Err(malformed("an active tenant without an endpoint")),
+        None => return Err(ResolveError::NotServed(state)),
+    };
+    Ok(Placement {
+        tenant,
+        state,
+        access_epoch: answer.access_epoch.unsigned_abs(),
+        generation: answer.placement_generation.unsigned_abs(),
+        schema_version: answer.schema_version,
+        server: answer.server,
+        database: answer.database,
+        endpoint,
+    })
+}
+
+fn malformed(what: &str) -> ResolveError {
+    ResolveError::unavailable(format!("the directory answered {what}"))
+}
+
+fn state(state: CompanyState) -> Option<TenantState> {
+    match state {
+        CompanyState::Unspecified => None,
+        CompanyState::Provisioning => Some(TenantState::Provisioning),
+        CompanyState::Active => Some(TenantState::Active),
+        CompanyState::Suspended => Some(TenantState::Suspended),
+        CompanyState::Maintenance => Some(TenantState::Maintenance),
+        CompanyState::Failed => Some(TenantState::Failed),
+        CompanyState::Deleted => Some(TenantState::Deleted),
+        CompanyState::Purged => Some(TenantState::Purged),
+    }
+}
+
+fn endpoint_of(endpoint: Wire) -> Result<Endpoint, ResolveError> {
+    let port = |at: &NetworkEndpoint| u16::try_from(at.port).map_err(|_| malformed("an impossible port"));
+    Ok(match endpoint {
+        Wire::Postgres(at) => {
+            Endpoint::Postgres { port: port(&at)?, host: at.host, user: at.user, password: at.password.into() }
+        }
+        Wire::Mysql(at) => {
+            Endpoint::MySql { port: port(&at)?, host: at.host, user: at.user, password: at.password.into() }
+        }
+        Wire::Sqlite(at) => Endpoint::Sqlite { path: at.path.into() },
+    })
+}

@@ -1,0 +1,194 @@
+//! The road: verified claims ► placement ► state, epoch and schema ► handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tenantry_rpc::{Call, Caller, Context, Error, HttpRequest, HttpResponse, Middleware, Next, Reason, UserClaims};
+use tonic::Status;
+
+use crate::handle::TenantAccess;
+use crate::{
+    CachedDirectory, CheckoutError, Directory, Placement, Pools, ResolveError, TenancyError, TenantDb, TenantState,
+};
+
+/// How long a caller waits before another try when something is away.
+const SOON: Duration = Duration::from_secs(1);
+/// How long a caller waits for the end of a maintenance.
+const MAINTENANCE: Duration = Duration::from_secs(30);
+/// `mYYYYMMDD_HHMMSS`: what of a migration's name orders it.
+const VERSION_BYTES: usize = 16;
+
+/// The versions of the tenant schema that a service works with, both included.
+#[derive(Debug, Clone, Copy)]
+pub struct SchemaRange {
+    /// The oldest migration that the service needs.
+    pub oldest: &'static str,
+    /// The newest migration that the service knows.
+    pub newest: &'static str,
+}
+
+/// Opens the road for users' calls. Other callers' calls pass without a handle.
+pub struct TenancyLayer {
+    directory: CachedDirectory<Arc<dyn Directory>>,
+    pools: Arc<Pools>,
+    schema: SchemaRange,
+}
+
+impl TenancyLayer {
+    /// The layer of one service.
+    pub fn new(directory: CachedDirectory<Arc<dyn Directory>>, pools: Arc<Pools>, schema: SchemaRange) -> Self {
+        Self { directory, pools, schema }
+    }
+
+    async fn placement(&self, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
+        let placement = self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)?;
+        if claims.access_epoch() <= placement.access_epoch && placement.state == TenantState::Active {
+            return Ok(placement);
+        }
+        // What is remembered may be older than the token, or than the state.
+        self.directory.refresh(claims.tenant()).await;
+        self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)
+    }
+
+    async fn access(
+        &self,
+        context: &Context,
+        claims: &UserClaims,
+    ) -> Result<(TenantAccess, crate::handle::AccessGuard), Error> {
+        let placement = self.placement(claims).await?;
+        // State before epoch: a suspended company's token says so.
+        check_state(placement.state)?;
+        if claims.access_epoch() < placement.access_epoch {
+            return Err(Error::new(Reason::TokenStale, "the company has signed everyone out; sign in again"));
+        }
+        self.schema.check(&placement.schema_version)?;
+        TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
+            .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))
+    }
+}
+
+#[async_trait]
+impl Middleware for TenancyLayer {
+    async fn handle(&self, mut request: HttpRequest, next: Next) -> HttpResponse {
+        let Some(context) = request.extensions().get::<Context>().cloned() else { return next.run(request).await };
+        let Caller::User(claims) = context.caller() else { return next.run(request).await };
+        match self.access(&context, claims).await {
+            Ok((access, _until_answered)) => {
+                request.extensions_mut().insert(access);
+                next.run(request).await
+            }
+            Err(error) => Status::from(error).into_http(),
+        }
+    }
+}
+
+/// What a handler opens its tenant's database with.
+pub trait TenantCall {
+    /// The database of the call's tenant.
+    fn tenant_db(&self) -> Result<TenantDb<'_>, Error>;
+}
+
+impl<T> TenantCall for Call<T> {
+    fn tenant_db(&self) -> Result<TenantDb<'_>, Error> {
+        TenantDb::from_extensions(&self.extensions)
+            .ok_or_else(|| Error::internal("a call without a tenant reached its handler"))
+    }
+}
+
+impl SchemaRange {
+    fn check(&self, version: &str) -> Result<(), Error> {
+        let stamp = |version: &'_ str| version.get(..VERSION_BYTES).unwrap_or(version).to_owned();
+        if stamp(version) < stamp(self.oldest) {
+            let message =
+                "the company's database is older than this service works with; its operator has to migrate it";
+            return Err(Error::new(Reason::SchemaTooOld, message));
+        }
+        if stamp(version) > stamp(self.newest) {
+            let message =
+                "the company's database is newer than this service works with; its operator has to upgrade the service";
+            return Err(Error::new(Reason::SchemaTooNew, message));
+        }
+        Ok(())
+    }
+}
+
+fn check_state(state: TenantState) -> Result<(), Error> {
+    let (reason, message) = match state {
+        TenantState::Active => return Ok(()),
+        TenantState::Provisioning => {
+            (Reason::TenantProvisioning, "the company's database is being made; try again shortly")
+        }
+        TenantState::Suspended => (Reason::TenantSuspended, "the company is suspended; ask its operator"),
+        TenantState::Maintenance => (Reason::TenantInMaintenance, "the company is in maintenance; try again later"),
+        TenantState::Failed => (Reason::TenantFailed, "the company's database could not be made; ask its operator"),
+        TenantState::Deleted | TenantState::Purged => (Reason::TenantDeleted, "the company is deleted"),
+    };
+    let error = Error::new(reason, message);
+    Err(match state {
+        TenantState::Maintenance => error.retry_after(MAINTENANCE),
+        TenantState::Provisioning => error.retry_after(SOON),
+        TenantState::Active
+        | TenantState::Suspended
+        | TenantState::Failed
+        | TenantState::Deleted
+        | TenantState::Purged => error,
+    })
+}
+
+fn refuse_unresolved(error: ResolveError) -> Error {
+    match error {
+        ResolveError::NotFound => Error::new(Reason::TenantNotFound, "there is no such company"),
+        ResolveError::NotServed(state) => match check_state(state) {
+            Err(error) => error,
+            Ok(()) => Error::internal("an active tenant without a database"),
+        },
+        ResolveError::Unavailable(_) => {
+            Error::new(Reason::DirectoryUnavailable, "where the company's database is cannot be looked up; try again")
+                .retry_after(SOON)
+                .caused_by(error)
+        }
+    }
+}
+
+impl From<TenancyError> for Error {
+    fn from(error: TenancyError) -> Self {
+        match error {
+            TenancyError::Checkout(CheckoutError::Exhausted) => {
+                Error::new(Reason::ConnectionsExhausted, "every database connection is in use; try again")
+                    .retry_after(SOON)
+            }
+            TenancyError::Checkout(CheckoutError::DeadlinePassed) => {
+                Error::new(Reason::DeadlineExceeded, "not done within the deadline; try again with a longer one")
+            }
+            TenancyError::Checkout(CheckoutError::Closed) => {
+                Error::new(Reason::ShuttingDown, "the service is shutting down; try again").retry_after(SOON)
+            }
+            TenancyError::Checkout(CheckoutError::Connect(_) | CheckoutError::Refused(_)) => {
+                Error::new(Reason::TenantDatabaseUnavailable, "the company's database cannot be reached; try again")
+                    .retry_after(SOON)
+                    .caused_by(error)
+            }
+            TenancyError::RequestEnded
+            | TenancyError::Database(_)
+            | TenancyError::Aborted
+            | TenancyError::OutcomeUnknown(_) => Error::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_gate_is_open_from_the_oldest_to_the_newest() {
+        let range = SchemaRange { oldest: "m20260101_000200_people", newest: "m20260101_000700_audit" };
+        let reason = |version: &str| range.check(version).err().map(|error| error.reason());
+        assert_eq!(reason("m20260101_000100_places"), Some(Reason::SchemaTooOld));
+        assert_eq!(reason(""), Some(Reason::SchemaTooOld));
+        assert_eq!(reason("m20260101_000200_people"), None);
+        assert_eq!(reason("m20260101_000700_zzz"), None);
+        assert_eq!(reason("m20260101_000701_more"), Some(Reason::SchemaTooNew));
+    }
+}

@@ -1,0 +1,90 @@
+//! Foreign tools of exact versions, below `target/tools`. They are installed when absent, or when a version here changed.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::{
+    failure::{Failure, Outcome, doing},
+    step::step,
+    workspace::{command, root},
+};
+
+/// Lints protos, finds breaking changes, and is a gRPC client for the tests.
+const BUF: &str = "@bufbuild/buf@1.75.0";
+/// A foreign gRPC client for the tests. These versions work together.
+const PYTHON_PACKAGES: [&str; 6] = [
+    "grpcio==1.85.1",
+    "grpcio-reflection==1.85.1",
+    "grpcio-status==1.85.1",
+    "protobuf==7.36.2",
+    "googleapis-common-protos==1.76.0",
+    "typing_extensions==4.16.0",
+];
+/// Written last, so that half an installation is none.
+const STAMP: &str = "tenantry-versions";
+
+/// Where the tools are.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) buf: PathBuf,
+    pub(crate) python: PathBuf,
+}
+
+pub(crate) fn ensure() -> Outcome<Tools> {
+    let folder = root().join("target/tools");
+    fs::create_dir_all(&folder).map_err(doing(format!("make {}", folder.display())))?;
+    // Two commands at once must not install into each other. The lock ends with the file.
+    let lock = File::create(folder.join("lock")).map_err(doing("make the tools' lock file"))?;
+    lock.lock().map_err(doing("lock the tools' folder"))?;
+
+    let npm = folder.join("npm");
+    install_once("buf", &npm, BUF, || install_buf(&npm))?;
+    let python = folder.join("python");
+    install_once("Python packages", &python, &PYTHON_PACKAGES.join("\n"), || install_python(&python))?;
+    Ok(Tools { buf: npm.join("node_modules/.bin/buf"), python: python.join("bin/python") })
+}
+
+fn install_once(what: &str, folder: &Path, versions: &str, install: impl FnOnce() -> Outcome) -> Outcome {
+    let stamp = folder.join(STAMP);
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == versions) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(doing(format!("remove {}", folder.display())))?;
+    }
+    fs::create_dir_all(folder).map_err(doing(format!("make {}", folder.display())))?;
+    step(&format!("install {what}"), install)?;
+    fs::write(&stamp, versions).map_err(doing(format!("write {}", stamp.display())))
+}
+
+fn install_buf(folder: &Path) -> Outcome {
+    let mut npm = command("npm");
+    npm.args(["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
+    let missing = "npm is missing. Install Node.js with npm (`apt-get install npm`, `dnf install npm`).";
+    quietly(npm.arg(folder).arg(BUF), missing)
+}
+
+fn install_python(folder: &Path) -> Outcome {
+    let missing = "Python 3 with venv is missing. Install it (`apt-get install python3-venv`, `dnf install python3`).";
+    quietly(command("python3").args(["-m", "venv", "--clear"]).arg(folder), missing)?;
+    let mut pip = command(folder.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]);
+    quietly(pip.args(PYTHON_PACKAGES), "pip is missing in the new Python environment.")
+}
+
+/// Shows what an installer wrote only if it failed.
+fn quietly(command: &mut Command, missing: &str) -> Outcome {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| Failure::new(format!("{missing} ({error})")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    let program = command.get_program().to_string_lossy();
+    Err(Failure::new(format!(
+        "{program} failed:\n{}\nIf it is not installed whole: {missing}",
+        String::from_utf8_lossy(&said)
+    )))
+}
