@@ -2,5 +2,12 @@
 //!
 //! [`servers`] starts throwaway PostgreSQL and MariaDB servers. `cargo xtask test` starts one of each for the whole
 //! suite; a test that must stop or crash a server starts its own.
+//!
+//! `sandbox` (a feature, since it needs the services) runs all three services in the test's process on port 0, on an
+//! engine of the test's choice; `actors` are those who call them.
 
+#[cfg(feature = "sandbox")]
+pub mod actors;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod servers;

@@ -1,0 +1,185 @@
+//! A sandbox's databases on a server, told apart by a prefix of their own.
+
+use std::fmt;
+
+use anyhow::{Context as _, bail};
+use sqlx::mysql::MySqlConnection;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor, Row};
+use tenantry::{Databases, Server};
+use url::Url;
+
+/// The name that the catalog and the migrator know the server by.
+const SERVER: &str = "main";
+
+/// An engine that the suite runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Files in the sandbox's folder.
+    Sqlite,
+    /// The suite's PostgreSQL.
+    Postgres,
+    /// The suite's MariaDB.
+    MariaDb,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::MariaDb => "mariadb",
+        })
+    }
+}
+
+/// Databases on a server, all named with one prefix.
+#[derive(Debug, Clone)]
+pub struct OnServer {
+    admin: Url,
+    prefix: String,
+}
+
+impl OnServer {
+    /// On the suite's server of this engine; `None` for SQLite.
+    pub fn of_suite(engine: Engine) -> anyhow::Result<Option<Self>> {
+        let variable = match engine {
+            Engine::Sqlite => return Ok(None),
+            Engine::Postgres => "TENANTRY_TEST_POSTGRES_URL",
+            Engine::MariaDb => "TENANTRY_TEST_MARIADB_URL",
+        };
+        #[allow(clippy::disallowed_methods)] // Tests have no command line; the suite speaks by environment.
+        let url = std::env::var(variable)
+            .with_context(|| format!("{variable} is not set: run through `cargo xtask test`"))?;
+        Self::at(&url).map(Some)
+    }
+
+    /// On the server with this administrative URL.
+    pub fn at(admin_url: &str) -> anyhow::Result<Self> {
+        // Six characters are all that a prefix may have.
+        #[allow(clippy::disallowed_methods)] // Another prefix for every sandbox.
+        let tag = uuid::Uuid::now_v7().as_u128() ^ u128::from(std::process::id());
+        let letter = |shift: u32| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[(tag >> shift) as usize & 31]);
+        let prefix = format!("x{}{}{}{}_", letter(0), letter(5), letter(10), letter(15));
+        Ok(Self { admin: admin_url.parse()?, prefix })
+    }
+
+    /// What the names of these databases begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The administrative URL of a database on the server.
+    pub fn url_of(&self, database: &str) -> String {
+        let mut url = self.admin.clone();
+        url.set_path(database);
+        url.into()
+    }
+
+    /// The server's address without credentials.
+    pub fn public_url(&self) -> String {
+        let (scheme, host, port) = (self.admin.scheme(), self.admin.host_str().unwrap_or_default(), self.admin.port());
+        format!("{scheme}://{host}:{}", port.unwrap_or_default())
+    }
+
+    /// The central database's name.
+    pub fn central(&self) -> String {
+        format!("{}central", self.prefix)
+    }
+
+    pub(super) fn plan(&self) -> Databases {
+        Databases::Servers {
+            central_url: self.url_of(&self.central()),
+            migrator_url: self.url_of(&format!("{}migrator", self.prefix)),
+            servers: vec![Server {
+                name: SERVER.to_owned(),
+                public_url: self.public_url(),
+                admin_url: self.admin.to_string(),
+            }],
+            prefix: self.prefix.clone(),
+        }
+    }
+
+    /// The databases with the prefix that are companies', from the server itself.
+    pub async fn tenant_databases(&self) -> anyhow::Result<Vec<String>> {
+        let own = [self.central(), format!("{}migrator", self.prefix)];
+        let template = format!("{}template", self.prefix);
+        let mut names = self.names("databases").await?;
+        names.retain(|name| !own.contains(name) && !name.starts_with(&template));
+        Ok(names)
+    }
+
+    /// Drops every database and role with the prefix.
+    pub async fn drop_all(&self) -> anyhow::Result<()> {
+        for name in self.names("databases").await? {
+            self.drop_database(&name).await.with_context(|| format!("dropping {name}"))?;
+        }
+        for name in self.names("roles").await? {
+            self.drop_role(&name).await.with_context(|| format!("dropping the role {name}"))?;
+        }
+        Ok(())
+    }
+
+    async fn names(&self, of: &str) -> anyhow::Result<Vec<String>> {
+        let prefix = format!("{}%", self.prefix.replace('_', "\\_"));
+        let postgres = match of {
+            "databases" => "SELECT datname::text FROM pg_database WHERE datname LIKE $1",
+            _ => "SELECT rolname::text FROM pg_roles WHERE rolname LIKE $1",
+        };
+        let mariadb = match of {
+            "databases" => {
+                "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata WHERE schema_name LIKE ?"
+            }
+            _ => "SELECT CONVERT(user USING utf8mb4) FROM mysql.user WHERE user LIKE ?",
+        };
+        if self.is_postgres() {
+            let mut admin = PgConnection::connect(self.admin.as_str()).await?;
+            let rows = sqlx::query(postgres).bind(prefix).fetch_all(&mut admin).await?;
+            admin.close().await?;
+            Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+        } else {
+            let mut admin = MySqlConnection::connect(self.admin.as_str()).await?;
+            let rows = sqlx::query(mariadb).bind(prefix).fetch_all(&mut admin).await?;
+            admin.close().await?;
+            Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+        }
+    }
+
+    async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
+        if self.is_postgres() {
+            self.run(&format!("ALTER DATABASE \"{name}\" IS_TEMPLATE false")).await?;
+            self.run(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")).await
+        } else {
+            self.run(&format!("DROP DATABASE `{name}`")).await
+        }
+    }
+
+    async fn drop_role(&self, name: &str) -> anyhow::Result<()> {
+        if self.is_postgres() {
+            self.run(&format!("DROP ROLE \"{name}\"")).await
+        } else {
+            self.run(&format!("DROP USER '{name}'@'%'")).await
+        }
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.admin.scheme().starts_with("postgres")
+    }
+
+    /// Runs one statement as the server's administrator.
+    pub async fn run(&self, sql: &str) -> anyhow::Result<()> {
+        match self.admin.scheme() {
+            "postgres" | "postgresql" => {
+                let mut admin = PgConnection::connect(self.admin.as_str()).await?;
+                admin.execute(AssertSqlSafe(sql.to_owned())).await?;
+                Ok(admin.close().await?)
+            }
+            "mysql" => {
+                let mut admin = MySqlConnection::connect(self.admin.as_str()).await?;
+                admin.execute(AssertSqlSafe(sql.to_owned())).await?;
+                Ok(admin.close().await?)
+            }
+            scheme => bail!("no engine {scheme:?}"),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! All three services in the test's process, each on a free port, with databases of the test's own.
+
+mod databases;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig};
+use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
+use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
+use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
+use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_rpc::client::{self, ServiceChannel};
+
+pub use databases::{Engine, OnServer};
+
+/// How long a sandbox may take to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Three services and their databases, for one test. [`Sandbox::stop`] removes everything and says what it could not.
+pub struct Sandbox {
+    instance: Instance,
+    databases: Option<OnServer>,
+    folder: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// Starts on `engine`: on the suite's server, or embedded.
+    pub async fn start(engine: Engine) -> anyhow::Result<Self> {
+        Self::start_on(OnServer::of_suite(engine)?).await
+    }
+
+    /// Starts on a database server of the test's own; `None` is embedded.
+    pub async fn start_on(databases: Option<OnServer>) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let instance = start(folder.path(), databases.as_ref()).await?;
+        Ok(Self { instance, databases, folder })
+    }
+
+    /// Stops the services and starts them again on the same data.
+    pub async fn restart(self) -> anyhow::Result<Self> {
+        let Self { instance, databases, folder } = self;
+        instance.stop(GRACE).await?;
+        let instance = start(folder.path(), databases.as_ref()).await.context("the second start")?;
+        Ok(Self { instance, databases, folder })
+    }
+
+    /// Stops the services and drops what they made.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.instance.stop(GRACE).await?;
+        match self.databases {
+            Some(databases) => databases.drop_all().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Where the services listen.
+    pub fn addresses(&self) -> Addresses {
+        self.instance.addresses()
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The databases, where they are on a server.
+    pub fn on_server(&self) -> Option<&OnServer> {
+        self.databases.as_ref()
+    }
+
+    /// The first operator's credential.
+    pub fn operator_credential(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.instance.credential_file())?.trim().to_owned())
+    }
+
+    /// A channel without an identity, as any client has one.
+    pub fn channel(&self, service: &'static str) -> anyhow::Result<ServiceChannel> {
+        Ok(client::open(&format!("http://{}", self.address_of(service)?), service, None)?)
+    }
+
+    /// Where the service of this name listens.
+    pub fn address_of(&self, service: &str) -> anyhow::Result<SocketAddr> {
+        let addresses = self.addresses();
+        match service {
+            "catalog" => Ok(addresses.catalog),
+            "migrator" => Ok(addresses.migrator),
+            "crm" => Ok(addresses.crm),
+            _ => anyhow::bail!("no service {service:?}"),
+        }
+    }
+
+    /// A client of the catalog.
+    pub fn companies(&self) -> anyhow::Result<CompanyServiceClient<ServiceChannel>> {
+        Ok(CompanyServiceClient::new(self.channel("catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn tokens(&self) -> anyhow::Result<TokenServiceClient<ServiceChannel>> {
+        Ok(TokenServiceClient::new(self.channel("catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn operators(&self) -> anyhow::Result<OperatorServiceClient<ServiceChannel>> {
+        Ok(OperatorServiceClient::new(self.channel("catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
+        Ok(MembershipServiceClient::new(self.channel("catalog")?))
+    }
+
+    /// A client of the crm.
+    pub fn people(&self) -> anyhow::Result<PersonServiceClient<ServiceChannel>> {
+        Ok(PersonServiceClient::new(self.channel("crm")?))
+    }
+}
+
+async fn start(folder: &Path, databases: Option<&OnServer>) -> anyhow::Result<Instance> {
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listen = Addresses { catalog: free, migrator: free, crm: free };
+    let databases = databases.map_or(Databases::Embedded, OnServer::plan);
+    Instance::start(DataFolder::open(&folder.join("data"))?, InstanceConfig { listen, databases }).await
+}

@@ -1,0 +1,9 @@
+//! Everything at once: three services, real databases, real clients. One binary, so that the services are linked once.
+//!
+//! A test of [`per_engine!`] runs on SQLite, PostgreSQL and MariaDB, in a sandbox of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // These are tests throughout.
+
+mod companies;
+mod people;
+mod support;

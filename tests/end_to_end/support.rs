@@ -1,0 +1,33 @@
+//! What the tests share.
+
+use tenantry_rpc::{Reason, reason_of};
+use tonic::Status;
+
+/// Makes a module per engine with the given tests in it: `async fn name(sandbox: &Sandbox)`.
+macro_rules! per_engine {
+    ($($name:ident),+ $(,)?) => {
+        crate::support::per_engine!(@ sqlite, Sqlite, $($name),+);
+        crate::support::per_engine!(@ postgres, Postgres, $($name),+);
+        crate::support::per_engine!(@ mariadb, MariaDb, $($name),+);
+    };
+    (@ $engine:ident, $kind:ident, $($name:ident),+) => {
+        mod $engine {
+            use tenantry_testkit::sandbox::{Engine, Sandbox};
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() -> anyhow::Result<()> {
+                    let sandbox = Sandbox::start(Engine::$kind).await?;
+                    super::$name(&sandbox).await?;
+                    sandbox.stop().await
+                }
+            )+
+        }
+    };
+}
+
+pub(crate) use per_engine;
+
+/// The reason of a refusal.
+pub(crate) fn reason<T: std::fmt::Debug>(result: Result<T, Status>) -> Option<Reason> {
+    reason_of(&result.expect_err("a refusal"))
+}
