@@ -4,6 +4,7 @@ mod databases;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,6 +15,7 @@ use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_rpc::client::{self, ServiceChannel};
+use tenantry_telemetry::{LogFormat, Telemetry, TelemetryConfig};
 
 pub use databases::{Engine, OnServer};
 
@@ -120,8 +122,23 @@ impl Sandbox {
 }
 
 async fn start(folder: &Path, databases: Option<&OnServer>) -> anyhow::Result<Instance> {
+    trace();
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listen = Addresses { catalog: free, migrator: free, crm: free };
     let databases = databases.map_or(Databases::Embedded, OnServer::plan);
     Instance::start(DataFolder::open(&folder.join("data"))?, InstanceConfig { listen, databases }).await
+}
+
+/// Traces, once per process: errors carry their trace's id only where there is a trace. Logs stay quiet.
+fn trace() {
+    static TELEMETRY: OnceLock<Option<Telemetry>> = OnceLock::new();
+    TELEMETRY.get_or_init(|| {
+        let config = TelemetryConfig {
+            log_format: LogFormat::Pretty,
+            log_filter: "off".to_owned(),
+            otlp_endpoint: None,
+            trace_ratio: 1.0,
+        };
+        tenantry_telemetry::start("sandbox", &config).ok()
+    });
 }
