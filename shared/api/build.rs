@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, error, fs};
 
+#[allow(clippy::disallowed_methods)] // Cargo speaks to build scripts by environment.
 fn main() -> Result<(), Box<dyn error::Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);

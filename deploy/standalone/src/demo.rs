@@ -12,6 +12,7 @@ use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_api::crm::v1::{
     CreatePersonRequest, DeletePersonRequest, GetPersonRequest, ListPeopleRequest, Person, UpdatePersonRequest,
 };
+use tenantry_ids::{IdSource, SystemIds};
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::{Reason, reason_of};
 use tonic::{Request, Status};
@@ -30,7 +31,7 @@ pub async fn is_running(at: Addresses) -> bool {
 pub async fn run(at: Addresses) -> anyhow::Result<()> {
     let tour = Tour::new(at)?;
     // Unlike any earlier tour's, so that it can be taken again.
-    let tag = uuid::Uuid::now_v7().simple().to_string();
+    let tag = SystemIds.uuid().simple().to_string();
     let (sunrise, moonlight) = ("Sunrise Energy", "Robert'); DROP TABLE \"people\";-- 電力 🌙");
 
     say("1", &format!("register two companies: {sunrise:?} and {moonlight:?}"));
@@ -98,7 +99,7 @@ impl Tour {
             name: name.to_owned(),
             owner_email: email.to_owned(),
             owner_password: PASSWORD.to_owned(),
-            request_id: uuid::Uuid::now_v7().to_string(),
+            request_id: SystemIds.uuid().to_string(),
             ..Default::default()
         };
         let company = self.companies.clone().register_company(request).await.map_err(explain)?.into_inner();
@@ -115,7 +116,7 @@ impl Tour {
     async fn work(&self, token: &str, name: &str, surname: &str) -> anyhow::Result<Person> {
         let mut people = self.people.clone();
         let person = Person { name: name.to_owned(), surname: surname.to_owned(), ..Default::default() };
-        let request = CreatePersonRequest { person: Some(person), request_id: uuid::Uuid::now_v7().to_string() };
+        let request = CreatePersonRequest { person: Some(person), request_id: SystemIds.uuid().to_string() };
         let created = people.create_person(with(token, request)?).await.map_err(explain)?.into_inner();
         let read = people
             .get_person(with(token, GetPersonRequest { id: created.id.clone() })?)

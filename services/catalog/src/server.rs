@@ -130,10 +130,10 @@ fn settings_of(config: &CatalogConfig) -> Settings {
 
 fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
     server
-        .add(CompanyServiceServer::new(CompanyGrpc(app.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES))
-        .add(TokenServiceServer::new(TokenGrpc(app.clone())))
-        .add(OperatorServiceServer::new(OperatorGrpc(app.clone())))
-        .add(MembershipServiceServer::new(MembershipGrpc(app.clone())))
-        .add(KeyServiceServer::new(KeyGrpc(app.clone())))
-        .add(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
+        .service(CompanyServiceServer::new(CompanyGrpc(app.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .service(TokenServiceServer::new(TokenGrpc(app.clone())))
+        .service(OperatorServiceServer::new(OperatorGrpc(app.clone())))
+        .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
+        .service(KeyServiceServer::new(KeyGrpc(app.clone())))
+        .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
 }

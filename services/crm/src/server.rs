@@ -62,7 +62,7 @@ impl Crm {
         let tenancy = TenancyLayer::new(CachedDirectory::new(directory, &config.placements), pools.clone(), SCHEMA);
         let app = Arc::new(App { clock, ids: Arc::new(SystemIds) });
         let server = ServerBuilder::new(NAME, config.server)
-            .add(PersonServiceServer::new(PersonGrpc(app)))
+            .service(PersonServiceServer::new(PersonGrpc(app)))
             .layer(tenancy)
             .build(Arc::new(verifier), listener)
             .await?;

@@ -76,7 +76,7 @@ impl Migrator {
             tenant_set: sets::tenant()?,
         });
         let server = ServerBuilder::new(NAME, config.server)
-            .add(TenantDatabaseServiceServer::new(TenantDatabaseGrpc(app.clone())))
+            .service(TenantDatabaseServiceServer::new(TenantDatabaseGrpc(app.clone())))
             .build(Arc::new(verifier), listener)
             .await?;
         Ok(Self { app, server })

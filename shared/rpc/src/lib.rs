@@ -4,7 +4,7 @@
 //!
 //! To write a service: implement the generated trait, open each request with
 //! [`Call::open`], return [`Error`], and register it with
-//! [`server::ServerBuilder::add`]. Reflection, health, drain, tracing, deadlines
+//! [`server::ServerBuilder::service`]. Reflection, health, drain, tracing, deadlines
 //! and access control come with the registration.
 
 pub mod access;

@@ -6,6 +6,7 @@ use tenantry_api::catalog::v1::{
     AcceptInvitationRequest, Company, CompanyState, InviteMemberRequest, IssueOperatorTokenRequest, LoginRequest,
     RegisterCompanyRequest,
 };
+use tenantry_ids::{IdSource, SystemIds};
 use tonic::Request;
 
 use crate::sandbox::Sandbox;
@@ -107,8 +108,7 @@ pub fn registration(name: &str, email: &str) -> RegisterCompanyRequest {
 
 /// An address that nobody else in this test run has.
 pub fn fresh_email() -> String {
-    #[allow(clippy::disallowed_methods)] // Unlike any other, nothing more.
-    let tag = uuid::Uuid::now_v7().simple();
+    let tag = SystemIds.uuid().simple();
     format!("u{tag}@example.com")
 }
 

@@ -77,7 +77,7 @@ impl ServerBuilder {
 
     /// Registers a generated service.
     #[must_use]
-    pub fn add<S>(mut self, service: S) -> Self
+    pub fn service<S>(mut self, service: S) -> Self
     where
         S: Service<Request<Body>, Response = http::Response<Body>, Error = Infallible>
             + NamedService

@@ -7,6 +7,7 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use tenantry::{Databases, Server};
+use tenantry_ids::{IdSource, SystemIds};
 use url::Url;
 
 /// The name that the catalog and the migrator know the server by.
@@ -57,8 +58,7 @@ impl OnServer {
     /// On the server with this administrative URL.
     pub fn at(admin_url: &str) -> anyhow::Result<Self> {
         // Six characters are all that a prefix may have.
-        #[allow(clippy::disallowed_methods)] // Another prefix for every sandbox.
-        let tag = uuid::Uuid::now_v7().as_u128() ^ u128::from(std::process::id());
+        let tag = SystemIds.uuid().as_u128() ^ u128::from(std::process::id());
         let letter = |shift: u32| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[(tag >> shift) as usize & 31]);
         let prefix = format!("x{}{}{}{}_", letter(0), letter(5), letter(10), letter(15));
         Ok(Self { admin: admin_url.parse()?, prefix })
