@@ -20,4 +20,4 @@ pub use config::MigratorConfig;
 pub use ident::{Ident, IdentError, Prefix};
 pub use server::{Migrator, NAME, StartError};
 pub use servers::ServerAddress;
-pub use store::{OwnDatabaseConfig, StoreError};
+pub use store::OwnDatabaseConfig;

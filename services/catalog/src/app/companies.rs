@@ -79,10 +79,8 @@ impl From<Error> for Attempt {
 impl From<StoreError> for Attempt {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Taken(_) => Self::Again,
-            StoreError::Unavailable(_) | StoreError::BadRow { .. } | StoreError::Database(_) => {
-                Self::Failed(error.into())
-            }
+            StoreError::Taken(_) | StoreError::Collided(_) => Self::Again,
+            StoreError::Unavailable(_) | StoreError::Database(_) => Self::Failed(error.into()),
         }
     }
 }

@@ -128,6 +128,6 @@ async fn prove(app: &App, known: Option<&user::Model>, password: &str) -> Result
 fn raced(error: StoreError) -> Error {
     match error {
         StoreError::Taken(_) => Error::new(Reason::AlreadyMember, "this person belongs to the company already"),
-        StoreError::Unavailable(_) | StoreError::BadRow { .. } | StoreError::Database(_) => error.into(),
+        StoreError::Collided(_) | StoreError::Unavailable(_) | StoreError::Database(_) => error.into(),
     }
 }

@@ -1,6 +1,7 @@
 //! A repeated request finds the first one's effect.
 
 use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
 use tenantry_idempotency::{Fingerprint, IdempotencyError, Key};
 use tenantry_ids::CompanyId;
 use tenantry_rpc::{Context, Error, Reason, Violations};
@@ -47,9 +48,7 @@ impl Replayable {
             Err(IdempotencyError::Reused) => {
                 Err(Error::new(Reason::RequestIdReused, "this request_id came before with another body; use a new one"))
             }
-            Err(error @ (IdempotencyError::UnderWay | IdempotencyError::Database(_))) => {
-                Err(StoreError::from(error).into())
-            }
+            Err(error) => Err(store_error(error).into()),
         }
     }
 
@@ -62,6 +61,16 @@ impl Replayable {
     ) -> Result<(), StoreError> {
         let Some(key) = self.key.clone() else { return Ok(()) };
         let response = company.0.as_bytes().to_vec();
-        Ok(tenantry_idempotency::record(db.raw(), key, self.fingerprint.clone(), response, now).await?)
+        let recorded = tenantry_idempotency::record(db.raw(), key, self.fingerprint.clone(), response, now).await;
+        recorded.map_err(store_error)
+    }
+}
+
+fn store_error(error: IdempotencyError) -> StoreError {
+    match error {
+        IdempotencyError::Database(error) => error.into(),
+        IdempotencyError::UnderWay | IdempotencyError::Reused => {
+            StoreError::Taken(DbErr::Custom("the request id is taken".to_owned()))
+        }
     }
 }

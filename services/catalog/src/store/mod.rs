@@ -10,14 +10,8 @@ pub(crate) mod provisioning;
 pub(crate) mod schema;
 pub(crate) mod servers;
 
-use std::time::Duration;
-
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr,
-    TransactionTrait,
-};
-use tenantry_idempotency::IdempotencyError;
-use tenantry_rpc::{Error, Reason};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
+pub(crate) use tenantry_store::StoreError;
 
 /// How long the central database may take to answer, as configured.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,68 +28,6 @@ pub struct CentralConfig {
     /// How long to wait for a connection, in milliseconds.
     #[arg(long, env = "CATALOG_DATABASE_CONNECT_TIMEOUT_MS", default_value_t = 5_000)]
     pub database_connect_timeout_ms: u64,
-}
-
-/// What the central database refused.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A unique key is taken; somebody was faster.
-    #[error("a unique key is taken")]
-    Taken(#[source] DbErr),
-    /// The database cannot be reached.
-    #[error("the central database cannot be reached")]
-    Unavailable(#[source] DbErr),
-    /// A row that does not make sense.
-    #[error("{table} {row}: {problem}")]
-    BadRow {
-        /// The table.
-        table: &'static str,
-        /// The row's key.
-        row: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// Anything else.
-    #[error("the central database failed")]
-    Database(#[source] DbErr),
-}
-
-impl From<DbErr> for StoreError {
-    fn from(error: DbErr) -> Self {
-        if let Some(SqlErr::UniqueConstraintViolation(_)) = error.sql_err() {
-            return Self::Taken(error);
-        }
-        match &error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) | DbErr::Query(RuntimeErr::Internal(_)) => {
-                Self::Unavailable(error)
-            }
-            _ => Self::Database(error),
-        }
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => {
-                Error::new(Reason::DatabaseUnavailable, "the central database cannot be reached; try again")
-                    .retry_after(Duration::from_secs(1))
-                    .caused_by(error)
-            }
-            StoreError::Taken(_) | StoreError::BadRow { .. } | StoreError::Database(_) => Error::internal(error),
-        }
-    }
-}
-
-impl From<IdempotencyError> for StoreError {
-    fn from(error: IdempotencyError) -> Self {
-        match error {
-            IdempotencyError::UnderWay | IdempotencyError::Reused => {
-                Self::Taken(DbErr::Custom("the request id is taken".to_owned()))
-            }
-            IdempotencyError::Database(error) => error.into(),
-        }
-    }
 }
 
 mod sealed {
@@ -136,19 +68,10 @@ impl CentralConnection for CentralTx {
 }
 
 impl CentralDb {
-    #[allow(clippy::disallowed_methods)] // The one place that opens the central database.
     pub(crate) async fn open(config: &CentralConfig) -> Result<Self, StoreError> {
-        let mut options = ConnectOptions::new(&config.database_url);
-        let connections = if config.database_url.starts_with("sqlite:") { 1 } else { config.database_connections };
-        options
-            .max_connections(connections)
-            .min_connections(1)
-            .acquire_timeout(Duration::from_millis(config.database_connect_timeout_ms))
-            .test_before_acquire(false)
-            .set_application_name("tenantry-catalog")
-            .sqlx_logging(false)
-            .record_stmt_in_spans(false);
-        Database::connect(options).await.map(Self).map_err(StoreError::Unavailable)
+        let (url, connections, timeout) =
+            (&config.database_url, config.database_connections, config.database_connect_timeout_ms);
+        tenantry_store::open(url, connections, timeout, "tenantry-catalog").await.map(Self)
     }
 
     pub(crate) async fn begin(&self) -> Result<CentralTx, StoreError> {

@@ -1,16 +1,11 @@
 use std::time::Duration;
 
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::DbErr;
 use tenantry_migration::MigrationError;
 use tenantry_rpc::{Error, Reason};
+use tenantry_store::{driver, is_unavailable};
 
 use crate::ident::IdentError;
-
-/// SQLSTATE classes and codes that say "not now": connection exceptions, no
-/// room, shutting down, starting up (PostgreSQL, appendix A).
-const NOT_NOW: [&str; 5] = ["08", "53", "57P01", "57P02", "57P03"];
-/// MySQL's numbers for the same: too many connections, shutting down, gone.
-const NOT_NOW_MYSQL: [&str; 4] = ["08S01", "08004", "1053", "1077"];
 
 /// Why a server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -43,22 +38,8 @@ impl ServerError {
     /// For the errors of one kind of statement.
     pub(crate) fn refused(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| {
-            if is_not_now(&source) { Self::Unavailable(source.into()) } else { Self::Refused { doing, source } }
+            if is_unavailable(&source) { Self::Unavailable(source.into()) } else { Self::Refused { doing, source } }
         }
-    }
-}
-
-fn is_not_now(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| NOT_NOW.iter().chain(&NOT_NOW_MYSQL).any(|prefix| code.starts_with(prefix)))
-        }
-        _ => false,
     }
 }
 
@@ -78,13 +59,7 @@ impl From<DbErr> for ServerError {
 }
 
 fn unavailable(error: &DbErr) -> bool {
-    match error {
-        DbErr::ConnectionAcquire(_) => true,
-        DbErr::Conn(RuntimeErr::SqlxError(error))
-        | DbErr::Exec(RuntimeErr::SqlxError(error))
-        | DbErr::Query(RuntimeErr::SqlxError(error)) => is_not_now(error),
-        _ => false,
-    }
+    matches!(error, DbErr::ConnectionAcquire(_)) || driver(error).is_some_and(is_unavailable)
 }
 
 impl From<MigrationError> for ServerError {

@@ -3,7 +3,6 @@
 //! The connections are sqlx's own, not taken from an sqlx pool: that pool pings
 //! on every release and knows one database only.
 
-mod failure;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -15,8 +14,8 @@ use sea_orm::{DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
 
-pub(crate) use failure::{Failure, is_conflict, is_crowded, is_refusal};
 pub(crate) use statement::keeps_session;
+pub(crate) use tenantry_store::{Failure, is_conflict, is_crowded, is_refusal};
 
 use crate::Endpoint;
 pub(crate) use crate::Engine;

@@ -7,7 +7,7 @@ use sqlx::postgres::PgDatabaseError;
 
 /// A failure of the connection as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// One statement failed; the connection itself answers.
     Statement,
     /// The connection is gone, and others to the same server may be too.
@@ -16,7 +16,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// What `error`, from a statement, means for the connection.
-    pub(crate) fn of(error: &sqlx::Error) -> Self {
+    pub fn of(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error) if ends_connection(error.as_ref()) => Self::Link,
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
@@ -29,7 +29,7 @@ impl Failure {
 
 /// Whether a refused connect is about this login or this database, rather than
 /// about the server: retrying will not help, and no other tenant is concerned.
-pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+pub fn is_refusal(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
         // invalid authorization; no such database; no privilege to connect;
@@ -46,7 +46,7 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
 }
 
 /// Whether the server has no room for another connection just now.
-pub(crate) fn is_crowded(error: &sqlx::Error) -> bool {
+pub fn is_crowded(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
         return error.code() == "53300";
@@ -56,15 +56,25 @@ pub(crate) fn is_crowded(error: &sqlx::Error) -> bool {
     mysql.is_some_and(|error| [1040, 1203, 1226].contains(&error.number()))
 }
 
+/// Whether the server cannot be reached, or has no room, at the moment.
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    let no_pool = matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed);
+    no_pool || is_crowded(error) || Failure::of(error) == Failure::Link
+}
+
+/// The driver's error in SeaORM's, where there is one.
+pub fn driver(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))
+        | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
 /// Whether the whole transaction may succeed when run again.
-pub(crate) fn is_conflict(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))
-    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let Some(error) = error.as_database_error() else { return false };
+pub fn is_conflict(error: &DbErr) -> bool {
+    let Some(error) = driver(error).and_then(sqlx::Error::as_database_error) else { return false };
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
         // serialization failure, deadlock.
         return ["40001", "40P01"].contains(&error.code());

@@ -1,0 +1,8 @@
+//! What every user of a database has in common: what a failure means, and a
+//! service's own database.
+
+mod failure;
+mod own;
+
+pub use failure::{Failure, driver, is_conflict, is_crowded, is_refusal, is_unavailable};
+pub use own::{StoreError, open};
