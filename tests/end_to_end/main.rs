@@ -4,6 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // These are tests throughout.
 
+mod architecture;
+mod clients;
 mod companies;
+mod matrix;
 mod people;
+mod processes;
+mod server;
 mod support;

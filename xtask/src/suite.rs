@@ -9,13 +9,14 @@ use crate::{
     report::Report,
     run_folder::RunFolder,
     servers::Servers,
-    step::{judged_step, step},
+    step::{self, judged_step, step},
     tools::Tools,
     workspace::cargo,
 };
 
 /// Runs the tests on real servers. The report is the last thing printed, and its last line is `N passed, N failed`.
 pub(crate) fn run(tools: &Tools, filter: Option<&str>) -> Outcome {
+    step("cargo build", build)?;
     let mut run = RunFolder::make()?;
     let servers = step("servers", || Servers::start(run.path()))?;
     let tested = judged_step("cargo test", Report::is_good, || cargo_test(tools, filter, &servers, &mut run));
@@ -30,6 +31,13 @@ pub(crate) fn run(tools: &Tools, filter: Option<&str>) -> Outcome {
     }
     print!("\n{report}");
     if report.is_good() { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// The programs that tests run as processes. `cargo test` builds a program for tests of its own package alone. The tests
+/// are built here too, so that both take the same features of every dependency and nothing is built twice.
+fn build() -> Outcome {
+    let words = ["build", "--workspace", "--exclude", "xtask", "--all-features", "--bins", "--tests"];
+    step::run(&mut cargo(&words), "Fix the errors above.")
 }
 
 fn cargo_test(tools: &Tools, filter: Option<&str>, servers: &Servers, run: &mut RunFolder) -> Outcome<Report> {

@@ -17,7 +17,7 @@ pub enum FolderError {
     #[error("another instance is running on {0}; stop it, or choose another folder with --data")]
     InUse(PathBuf),
     /// It cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("cannot use {path}")]
     File {
         /// The file or folder.
         path: PathBuf,

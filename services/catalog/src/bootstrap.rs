@@ -6,7 +6,7 @@ use tenantry_ids::SystemIds;
 use tenantry_rpc::{Clock, SystemClock};
 
 use crate::app::operators::{self, BootstrapError};
-use crate::store::{CentralConfig, CentralDb};
+use crate::store::{CentralConfig, CentralDb, schema};
 
 /// A credential to be shown once.
 pub struct Shown(String);
@@ -26,6 +26,9 @@ pub async fn bootstrap_operator(
     file: Option<&Path>,
 ) -> Result<Option<Shown>, BootstrapError> {
     let db = CentralDb::open(central).await?;
+    if !schema::is_new_enough(&db).await? {
+        return Err(BootstrapError::SchemaTooOld);
+    }
     let now = SystemClock.now();
     let shown = match file {
         Some(file) => {

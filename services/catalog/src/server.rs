@@ -22,7 +22,7 @@ use crate::CatalogConfig;
 use crate::app::keyring::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::{App, Settings};
-use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TokenGrpc};
+use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema, servers};
 
@@ -136,4 +136,5 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))
         .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
+        .layer(TenantLayer(app.clone()))
 }

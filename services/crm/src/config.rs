@@ -1,6 +1,7 @@
 //! The crm's configuration.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use tenantry_rpc::auth::ServiceKeyFiles;
@@ -27,6 +28,11 @@ pub struct CrmConfig {
     #[arg(long, env = "TENANTRY_CATALOG_ADDRESS", default_value = "http://127.0.0.1:50051")]
     pub catalog_address: String,
 
+    /// A file of tenants (docs in shared/tenancy/docs) to look them up in, instead of the catalog.
+    /// Read again when it changes.
+    #[arg(long, env = "CRM_TENANTS_FILE")]
+    pub tenants_file: Option<PathBuf>,
+
     /// The issuer that tokens name, as the catalog is configured.
     #[arg(long, env = "TENANTRY_ISSUER", default_value = "https://tenantry.invalid")]
     pub issuer: String,
@@ -41,6 +47,7 @@ impl CrmConfig {
             placements: PlacementCacheConfig::default(),
             pool: PoolConfig::default(),
             catalog_address: "http://127.0.0.1:50051".to_owned(),
+            tenants_file: None,
             issuer: "https://tenantry.invalid".to_owned(),
         }
     }

@@ -10,7 +10,9 @@ use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServ
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
-use tenantry_tenancy::{CachedDirectory, ConfigError, Directory, GrpcDirectory, Pools, TenancyLayer};
+use tenantry_tenancy::{
+    CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, GrpcDirectory, Pools, TenancyLayer,
+};
 use tokio::net::TcpListener;
 
 use crate::CrmConfig;
@@ -34,6 +36,8 @@ pub enum StartError {
     Address(#[from] AddressError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("the tenants file cannot be used")]
+    TenantsFile(#[from] FileDirectoryError),
     #[error(transparent)]
     Server(#[from] ServerError),
 }
@@ -57,7 +61,10 @@ impl Crm {
         let keys = RemoteKeys::new(catalog.clone(), MIN_KEY_REFETCH);
         let verifier = Verifier::new(settings, Arc::new(keys), services, clock.clone());
 
-        let directory: Arc<dyn Directory> = Arc::new(GrpcDirectory::new(catalog));
+        let directory: Arc<dyn Directory> = match &config.tenants_file {
+            Some(file) => Arc::new(FileDirectory::open(file).await?),
+            None => Arc::new(GrpcDirectory::new(catalog)),
+        };
         let pools = Arc::new(Pools::new(config.pool));
         let tenancy = TenancyLayer::new(CachedDirectory::new(directory, &config.placements), pools.clone(), SCHEMA);
         let app = Arc::new(App { clock, ids: Arc::new(SystemIds) });

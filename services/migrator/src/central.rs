@@ -36,7 +36,7 @@ pub enum CentralError {
     #[error("{0}")]
     Url(String),
     /// The database could not be made or reached.
-    #[error("the {set} database: {source}")]
+    #[error("the {set} database cannot be made ready")]
     Database {
         /// Which.
         set: &'static str,

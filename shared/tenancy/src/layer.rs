@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tenantry_rpc::{Call, Caller, Context, Error, HttpRequest, HttpResponse, Middleware, Next, Reason, UserClaims};
+use tenantry_store::{driver, is_unavailable};
 use tonic::Status;
 
 use crate::handle::TenantAccess;
@@ -164,17 +165,21 @@ impl From<TenancyError> for Error {
             TenancyError::Checkout(CheckoutError::Closed) => {
                 Error::new(Reason::ShuttingDown, "the service is shutting down; try again").retry_after(SOON)
             }
-            TenancyError::Checkout(CheckoutError::Connect(_) | CheckoutError::Refused(_)) => {
-                Error::new(Reason::TenantDatabaseUnavailable, "the company's database cannot be reached; try again")
-                    .retry_after(SOON)
-                    .caused_by(error)
-            }
+            TenancyError::Checkout(CheckoutError::Connect(_) | CheckoutError::Refused(_)) => unreachable(error),
+            // An idle connection whose server has gone shows at its first statement. Nothing was committed.
+            TenancyError::Database(ref cause) if driver(cause).is_some_and(is_unavailable) => unreachable(error),
             TenancyError::RequestEnded
             | TenancyError::Database(_)
             | TenancyError::Aborted
             | TenancyError::OutcomeUnknown(_) => Error::internal(error),
         }
     }
+}
+
+fn unreachable(error: TenancyError) -> Error {
+    Error::new(Reason::TenantDatabaseUnavailable, "the company's database cannot be reached; try again")
+        .retry_after(SOON)
+        .caused_by(error)
 }
 
 #[cfg(test)]

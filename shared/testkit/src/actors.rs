@@ -9,7 +9,7 @@ use tenantry_api::catalog::v1::{
 use tenantry_ids::{IdSource, SystemIds};
 use tonic::Request;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Clients, Sandbox};
 
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -89,8 +89,13 @@ impl Actor for Bearer {
 impl Operator {
     /// The sandbox's first operator.
     pub async fn of(sandbox: &Sandbox) -> anyhow::Result<Self> {
-        let request = IssueOperatorTokenRequest { credential: sandbox.operator_credential()?, audiences: Vec::new() };
-        let answer = sandbox.operators()?.issue_operator_token(request).await?;
+        Self::with_credential(sandbox.clients(), sandbox.operator_credential()?).await
+    }
+
+    /// Who has this credential.
+    pub async fn with_credential(at: Clients, credential: String) -> anyhow::Result<Self> {
+        let request = IssueOperatorTokenRequest { credential, audiences: Vec::new() };
+        let answer = at.operators()?.issue_operator_token(request).await?;
         Ok(Self(answer.into_inner().access_token))
     }
 }
@@ -114,12 +119,13 @@ pub fn fresh_email() -> String {
 
 impl Owner {
     /// Registers a company and signs its owner in.
-    pub async fn of_new_company(sandbox: &Sandbox, name: &str) -> anyhow::Result<Self> {
+    pub async fn of_new_company(at: impl Into<Clients>, name: &str) -> anyhow::Result<Self> {
+        let at = at.into();
         let email = fresh_email();
-        let registered = sandbox.companies()?.register_company(registration(name, &email)).await;
+        let registered = at.companies()?.register_company(registration(name, &email)).await;
         let company = registered.with_context(|| format!("registering {name:?}"))?.into_inner();
         anyhow::ensure!(company.state() == CompanyState::Active, "{name:?} is {:?}", company.state());
-        let token = login(sandbox, &email).await?;
+        let token = login(at, &email).await?;
         Ok(Self { token, company, email })
     }
 }
@@ -139,7 +145,8 @@ impl Member {
     }
 }
 
-async fn login(sandbox: &Sandbox, email: &str) -> anyhow::Result<String> {
+/// Signs somebody in who is in one company and has everybody's password: a token.
+pub async fn login(at: impl Into<Clients>, email: &str) -> anyhow::Result<String> {
     let request = LoginRequest { email: email.to_owned(), password: PASSWORD.to_owned(), ..Default::default() };
-    Ok(sandbox.tokens()?.login(request).await.context("signing in")?.into_inner().access_token)
+    Ok(at.into().tokens()?.login(request).await.context("signing in")?.into_inner().access_token)
 }

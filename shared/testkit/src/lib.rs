@@ -4,10 +4,12 @@
 //! suite; a test that must stop or crash a server starts its own.
 //!
 //! `sandbox` (a feature, since it needs the services) runs all three services in the test's process on port 0, on an
-//! engine of the test's choice; `actors` are those who call them.
+//! engine of the test's choice; `actors` are those who call them; `process` runs our programs as an operator does.
 
 #[cfg(feature = "sandbox")]
 pub mod actors;
+#[cfg(feature = "sandbox")]
+pub mod process;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod servers;

@@ -25,7 +25,7 @@ pub enum KeyringError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A key does not open.
-    #[error("signing key {kid}: {source}")]
+    #[error("signing key {kid} cannot be used")]
     Sealed {
         /// The key's id.
         kid: String,

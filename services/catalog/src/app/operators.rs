@@ -13,6 +13,9 @@ use crate::store::{CentralDb, StoreError, people};
 /// A first operator that was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
+    /// The central database is not migrated.
+    #[error("the central database is older than this catalog needs: run \"migrator migrate-central\" first")]
+    SchemaTooOld,
     /// There is one.
     #[error("there is an operator already; the first one is made once")]
     Exists,
@@ -23,7 +26,7 @@ pub enum BootstrapError {
     #[error(transparent)]
     Random(#[from] RandomError),
     /// The file for the credential.
-    #[error("{path}: {source}")]
+    #[error("cannot write {path}")]
     File {
         /// The file.
         path: PathBuf,

@@ -9,7 +9,7 @@ use super::{App, credentials_invalid};
 use crate::domain::{Email, OPERATOR_SCOPES, Role};
 use crate::secrets::Credential;
 use crate::store::entities::company;
-use crate::store::people;
+use crate::store::{companies, people};
 
 /// `client_id` of every token (RFC 9068 demands one): our own sign-in.
 const CLIENT: &str = "tenantry";
@@ -82,9 +82,14 @@ pub(crate) async fn operator_token(app: &App, credential: &str, audiences: Vec<S
     issue(app, claims).await
 }
 
+/// The company that a token is for.
+pub(crate) async fn company_of(app: &App, tenant: CompanyId) -> Result<Option<company::Model>, Error> {
+    Ok(companies::find(&app.db, tenant).await?)
+}
+
 /// Whether people may sign in to the company now. Those who have a token learn
 /// the same from the services.
-fn check_state(company: &company::Model) -> Result<(), Error> {
+pub(crate) fn check_state(company: &company::Model) -> Result<(), Error> {
     use company::State;
     let (reason, message) = match company.state {
         State::Active | State::Maintenance => return Ok(()),

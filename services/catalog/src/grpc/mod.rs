@@ -5,10 +5,12 @@ pub(crate) mod convert;
 mod directory;
 mod keys;
 mod members;
+mod tenant_layer;
 mod tokens;
 
 pub(crate) use companies::CompanyGrpc;
 pub(crate) use directory::DirectoryGrpc;
 pub(crate) use keys::KeyGrpc;
 pub(crate) use members::MembershipGrpc;
+pub(crate) use tenant_layer::TenantLayer;
 pub(crate) use tokens::{OperatorGrpc, TokenGrpc};

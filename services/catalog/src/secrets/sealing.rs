@@ -41,7 +41,7 @@ pub enum SealError {
     #[error("the key-encryption key must be 32 bytes in base64, as \"openssl rand -base64 32\" makes them")]
     BadKey,
     /// Its file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("cannot read {path}")]
     KeyFile {
         /// The file.
         path: PathBuf,

@@ -27,7 +27,7 @@ const PEM_FOOT: &str = "-----END PRIVATE KEY-----";
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// It cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("cannot use {path}")]
     File {
         /// The file.
         path: PathBuf,

@@ -41,7 +41,7 @@ pub enum ServerError {
     #[error("server reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -132,6 +132,8 @@ impl ServerBuilder {
             let builder = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // So that a client without our files can read an error's details.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
                 .with_service_name("grpc.health.v1.Health");
             self.services.iter().fold(builder, |builder, name| builder.with_service_name(*name))
         };

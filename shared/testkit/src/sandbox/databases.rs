@@ -69,6 +69,11 @@ impl OnServer {
         &self.prefix
     }
 
+    /// The server's administrative URL.
+    pub fn admin_url(&self) -> String {
+        self.admin.to_string()
+    }
+
     /// The administrative URL of a database on the server.
     pub fn url_of(&self, database: &str) -> String {
         let mut url = self.admin.clone();
@@ -87,14 +92,19 @@ impl OnServer {
         format!("{}central", self.prefix)
     }
 
+    /// The migrator's own database's name.
+    pub fn migrators(&self) -> String {
+        format!("{}migrator", self.prefix)
+    }
+
     pub(super) fn plan(&self) -> Databases {
         Databases::Servers {
             central_url: self.url_of(&self.central()),
-            migrator_url: self.url_of(&format!("{}migrator", self.prefix)),
+            migrator_url: self.url_of(&self.migrators()),
             servers: vec![Server {
                 name: SERVER.to_owned(),
                 public_url: self.public_url(),
-                admin_url: self.admin.to_string(),
+                admin_url: self.admin_url(),
             }],
             prefix: self.prefix.clone(),
         }
@@ -102,7 +112,7 @@ impl OnServer {
 
     /// The databases with the prefix that are companies', from the server itself.
     pub async fn tenant_databases(&self) -> anyhow::Result<Vec<String>> {
-        let own = [self.central(), format!("{}migrator", self.prefix)];
+        let own = [self.central(), self.migrators()];
         let template = format!("{}template", self.prefix);
         let mut names = self.names("databases").await?;
         names.retain(|name| !own.contains(name) && !name.starts_with(&template));
@@ -148,7 +158,12 @@ impl OnServer {
     async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
         if self.is_postgres() {
             self.run(&format!("ALTER DATABASE \"{name}\" IS_TEMPLATE false")).await?;
-            self.run(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")).await
+            // FORCE refuses while an autovacuum worker is there, which no administrator may end; the plain command asks
+            // the worker to leave, and waits.
+            match self.run(&format!("DROP DATABASE \"{name}\" WITH (FORCE)")).await {
+                Ok(()) => Ok(()),
+                Err(_) => self.run(&format!("DROP DATABASE \"{name}\"")).await,
+            }
         } else {
             self.run(&format!("DROP DATABASE `{name}`")).await
         }

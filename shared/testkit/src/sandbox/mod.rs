@@ -1,5 +1,6 @@
 //! All three services in the test's process, each on a free port, with databases of the test's own.
 
+mod clients;
 mod databases;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +18,7 @@ use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_telemetry::{LogFormat, Telemetry, TelemetryConfig};
 
+pub use clients::Clients;
 pub use databases::{Engine, OnServer};
 
 /// How long a sandbox may take to stop.
@@ -95,29 +97,34 @@ impl Sandbox {
         }
     }
 
+    /// Clients of all three.
+    pub fn clients(&self) -> Clients {
+        Clients::of(self.addresses())
+    }
+
     /// A client of the catalog.
     pub fn companies(&self) -> anyhow::Result<CompanyServiceClient<ServiceChannel>> {
-        Ok(CompanyServiceClient::new(self.channel("catalog")?))
+        self.clients().companies()
     }
 
     /// A client of the catalog.
     pub fn tokens(&self) -> anyhow::Result<TokenServiceClient<ServiceChannel>> {
-        Ok(TokenServiceClient::new(self.channel("catalog")?))
+        self.clients().tokens()
     }
 
     /// A client of the catalog.
     pub fn operators(&self) -> anyhow::Result<OperatorServiceClient<ServiceChannel>> {
-        Ok(OperatorServiceClient::new(self.channel("catalog")?))
+        self.clients().operators()
     }
 
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
-        Ok(MembershipServiceClient::new(self.channel("catalog")?))
+        self.clients().memberships()
     }
 
     /// A client of the crm.
     pub fn people(&self) -> anyhow::Result<PersonServiceClient<ServiceChannel>> {
-        Ok(PersonServiceClient::new(self.channel("crm")?))
+        self.clients().people()
     }
 }
 

@@ -39,6 +39,7 @@ use std::path::PathBuf;
 
 pub use error::ServerError;
 pub use mariadb::MariaDbServer;
+pub use port::free_in_a_row;
 pub use postgres::PostgresServer;
 pub use programs::{MariaDbPrograms, PostgresPrograms};
 

@@ -1,4 +1,8 @@
-use std::{net::TcpListener, ops::Range};
+use std::{
+    net::TcpListener,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use super::{ServerError, secret};
 
@@ -12,6 +16,21 @@ const TRIES: u32 = 200;
 pub(super) fn free() -> Result<u16, ServerError> {
     let [high, low] = secret::random_bytes::<2>()?;
     first_free(u16::from_be_bytes([high, low]), |port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+}
+
+/// The first of `count` ports in a row on 127.0.0.1 that nobody listens on, for those who have to know a port before
+/// they take it. No two calls of one process get the same.
+pub fn free_in_a_row(count: u16) -> Result<u16, ServerError> {
+    static NEXT: Mutex<Option<u16>> = Mutex::new(None);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = match *next {
+        Some(offset) => offset,
+        None => u16::from_be_bytes(secret::random_bytes::<2>()?),
+    };
+    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let first = first_free(start, |port| (port..port.saturating_add(count)).all(is_free))?;
+    *next = Some(first - PORTS.start + count);
+    Ok(first)
 }
 
 /// Starts anywhere, so that two suites that start at once meet different ports.
@@ -47,6 +66,13 @@ mod tests {
     #[test]
     fn nothing_free_is_an_error() {
         assert!(matches!(first_free(0, |_| false), Err(ServerError::NoFreePort { .. })));
+    }
+
+    #[test]
+    fn rows_do_not_overlap() -> Result<(), ServerError> {
+        let (one, other) = (free_in_a_row(3)?, free_in_a_row(3)?);
+        assert!(one.abs_diff(other) >= 3, "{one} and {other}");
+        Ok(())
     }
 
     #[test]

@@ -1,0 +1,59 @@
+//! Clients of the three services, wherever these run.
+
+use std::net::SocketAddr;
+
+use tenantry::Addresses;
+use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
+use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
+use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
+use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_rpc::client::{self, ServiceChannel};
+
+use super::Sandbox;
+
+/// Makes clients, each on a connection of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Clients(Addresses);
+
+impl Clients {
+    /// Of the services at these addresses.
+    pub fn of(addresses: Addresses) -> Self {
+        Self(addresses)
+    }
+
+    /// A client of the catalog.
+    pub fn companies(&self) -> anyhow::Result<CompanyServiceClient<ServiceChannel>> {
+        Ok(CompanyServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn tokens(&self) -> anyhow::Result<TokenServiceClient<ServiceChannel>> {
+        Ok(TokenServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn operators(&self) -> anyhow::Result<OperatorServiceClient<ServiceChannel>> {
+        Ok(OperatorServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
+        Ok(MembershipServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the crm.
+    pub fn people(&self) -> anyhow::Result<PersonServiceClient<ServiceChannel>> {
+        Ok(PersonServiceClient::new(open(self.0.crm, "crm")?))
+    }
+}
+
+impl From<&Sandbox> for Clients {
+    fn from(sandbox: &Sandbox) -> Self {
+        sandbox.clients()
+    }
+}
+
+fn open(address: SocketAddr, service: &'static str) -> anyhow::Result<ServiceChannel> {
+    Ok(client::open(&format!("http://{address}"), service, None)?)
+}

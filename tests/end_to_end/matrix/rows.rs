@@ -1,0 +1,105 @@
+//! A row for every RPC: a body that succeeds with each of its rightful callers. Made anew for every call that is to
+//! succeed, since most can succeed only once.
+
+use serde_json::{Value, json};
+use tenantry_rpc::Reason;
+use uuid::Uuid;
+
+use super::world::{PASSWORD, World, fresh_email};
+
+/// What the user of another company gets, where no field of the request names the company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// The same refusal as for what has never been.
+    Refused(Reason),
+    /// An answer from their own company, with nothing of the first one's in it.
+    OwnData,
+}
+
+/// Two functions from one list, so that it is complete by the same token: `names` and `body`.
+macro_rules! rows {
+    ($world:ident: $($rpc:literal $([$elsewhere:expr])? => $body:expr,)+) => {
+        /// The RPCs that have a row.
+        pub(crate) const NAMES: &[&str] = &[$($rpc),+];
+
+        /// A valid body for the RPC; `None` where it has no row.
+        pub(crate) async fn body($world: &World, rpc: &str) -> anyhow::Result<Option<Value>> {
+            Ok(Some(match rpc {
+                $($rpc => $body,)+
+                _ => return Ok(None),
+            }))
+        }
+
+        /// What the row says of other companies' users.
+        pub(crate) fn elsewhere(rpc: &str) -> Option<Elsewhere> {
+            match rpc {
+                $($($rpc => Some($elsewhere),)?)+
+                _ => None,
+            }
+        }
+    };
+}
+
+rows! { world:
+    "tenantry.catalog.v1.CompanyService/RegisterCompany" => json!({
+        "name": "Registered",
+        "owner_email": fresh_email(),
+        "owner_password": PASSWORD,
+        "request_id": fresh_id(),
+    }),
+    "tenantry.catalog.v1.CompanyService/CreateCompany" => json!({
+        "name": "Created",
+        "owner_email": fresh_email(),
+        "owner_password": PASSWORD,
+        "request_id": fresh_id(),
+    }),
+    "tenantry.catalog.v1.CompanyService/GetCompany" => json!({ "id": world.one.id }),
+    "tenantry.catalog.v1.CompanyService/ListCompanies" => json!({ "page_size": 10 }),
+    "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
+    "tenantry.catalog.v1.MembershipService/InviteMember" => json!({
+        "company_id": world.one.id,
+        "email": fresh_email(),
+        "role": "viewer",
+    }),
+    "tenantry.catalog.v1.MembershipService/AcceptInvitation" => json!({
+        "secret": world.invitation().await?,
+        "password": PASSWORD,
+    }),
+    "tenantry.catalog.v1.OperatorService/IssueOperatorToken" => json!({
+        "credential": world.sandbox.operator_credential()?,
+    }),
+    "tenantry.catalog.v1.TenantDirectoryService/ResolveTenant" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.TokenService/Login" => json!({ "email": world.one.owner_email, "password": PASSWORD }),
+
+    "tenantry.crm.v1.PersonService/CreatePerson" [Elsewhere::OwnData] => json!({
+        "person": { "name": "Ada", "surname": "Lovelace", "labels": { "tier": "gold" } },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.PersonService/GetPerson" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "id": world.person().await?["id"],
+    }),
+    "tenantry.crm.v1.PersonService/ListPeople" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.PersonService/UpdatePerson" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "person": { "id": world.person().await?["id"], "name": "Augusta" },
+        "update_mask": "name",
+    }),
+    "tenantry.crm.v1.PersonService/DeletePerson" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "id": world.person().await?["id"],
+    }),
+
+    "tenantry.migrator.v1.TenantDatabaseService/CreateTenantDatabase" => json!({
+        "company_id": fresh_id(),
+        "database_id": fresh_id(),
+        "server": "local",
+        "password_verifier": {
+            "scram_sha_256": "SCRAM-SHA-256$64:c2FsdA==$c3RvcmVk:c2VydmVy",
+            "mysql_native": format!("*{}", "0F".repeat(20)),
+        },
+    }),
+    "tenantry.migrator.v1.TenantDatabaseService/SeedTenantDatabase" => json!({ "company_id": world.one.id }),
+    "tenantry.migrator.v1.TenantDatabaseService/GetTenantDatabase" => json!({ "company_id": world.one.id }),
+}
+
+fn fresh_id() -> String {
+    Uuid::now_v7().to_string()
+}

@@ -1,0 +1,138 @@
+//! Two companies with somebody in every role, and an operator, in a sandbox.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tenantry_rpc::SystemClock;
+use tenantry_rpc::auth::ServiceIdentity;
+use tenantry_testkit::sandbox::{Engine, Sandbox};
+
+use super::forge::Key;
+use super::wire::Wire;
+
+/// Everybody's password.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+/// The roles, weakest first.
+const ROLES: [&str; 4] = ["viewer", "member", "admin", "owner"];
+
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) wire: Wire,
+    /// The key that the catalog signs with.
+    pub(crate) key: Key,
+    /// The company that the bodies are about.
+    pub(crate) one: Company,
+    /// The company whose people must not see any of it.
+    pub(crate) other: Company,
+    pub(crate) operator: Session,
+}
+
+pub(crate) struct Company {
+    pub(crate) id: String,
+    pub(crate) owner_email: String,
+    /// A session per role, weakest first.
+    pub(crate) sessions: Vec<(&'static str, Session)>,
+}
+
+/// Somebody who is signed in.
+pub(crate) struct Session {
+    pub(crate) token: String,
+    pub(crate) scopes: Vec<String>,
+}
+
+impl World {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let sandbox = Sandbox::start(Engine::Sqlite).await?;
+        let wire = Wire::to(&sandbox)?;
+        let (one, other) = (Company::found(&wire).await?, Company::found(&wire).await?);
+        let credential = json!({ "credential": sandbox.operator_credential()? });
+        let answer = wire.ask("tenantry.catalog.v1.OperatorService/IssueOperatorToken", None, credential).await?;
+        let operator = Session::of(&answer)?;
+        let key = Key::of_catalog(&sandbox.folder().join("data"), &operator.token).await?;
+        Ok(Self { sandbox, wire, key, one, other, operator })
+    }
+
+    /// Where the services have their keys.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.sandbox.folder().join("data/keys")
+    }
+
+    /// The token that a service signs for calls to another.
+    pub(crate) fn service_token(&self, name: &str, server: &str) -> anyhow::Result<String> {
+        let file = self.keys().join(format!("{name}.pem"));
+        Ok(ServiceIdentity::load(name, &file, Arc::new(SystemClock))?.token(server)?.to_string())
+    }
+
+    /// A new person of the first company.
+    pub(crate) async fn person(&self) -> anyhow::Result<Value> {
+        let body = json!({ "person": { "name": self.one.secret() } });
+        self.wire.ask("tenantry.crm.v1.PersonService/CreatePerson", Some(self.one.owner()?), body).await
+    }
+
+    /// The secret of a new invitation into the first company.
+    pub(crate) async fn invitation(&self) -> anyhow::Result<Value> {
+        self.one.invite(&self.wire, &fresh_email(), "viewer").await
+    }
+}
+
+impl Company {
+    async fn found(wire: &Wire) -> anyhow::Result<Self> {
+        let owner_email = fresh_email();
+        let registration = json!({ "name": "Matrix", "owner_email": owner_email, "owner_password": PASSWORD });
+        let company = wire.ask("tenantry.catalog.v1.CompanyService/RegisterCompany", None, registration).await?;
+        let mut company = Self { id: text(&company, "id")?, owner_email, sessions: Vec::new() };
+        let owner = Session::sign_in(wire, &company.owner_email).await?;
+        company.sessions.push(("owner", owner));
+        for (at, role) in ROLES.into_iter().filter(|role| *role != "owner").enumerate() {
+            let email = fresh_email();
+            let accept = json!({ "secret": company.invite(wire, &email, role).await?, "password": PASSWORD });
+            wire.ask("tenantry.catalog.v1.MembershipService/AcceptInvitation", None, accept).await?;
+            company.sessions.insert(at, (role, Session::sign_in(wire, &email).await?));
+        }
+        Ok(company)
+    }
+
+    async fn invite(&self, wire: &Wire, email: &str, role: &str) -> anyhow::Result<Value> {
+        let invite = json!({ "company_id": self.id, "email": email, "role": role });
+        let rpc = "tenantry.catalog.v1.MembershipService/InviteMember";
+        Ok(wire.ask(rpc, Some(self.owner()?), invite).await?["secret"].take())
+    }
+
+    pub(crate) fn owner(&self) -> anyhow::Result<&str> {
+        self.sessions.last().map(|(_, session)| session.token.as_str()).context("an owner")
+    }
+
+    /// The weakest role that has the scope.
+    pub(crate) fn weakest(&self, scope: &str) -> Option<&Session> {
+        let mut sessions = self.sessions.iter().map(|(_, session)| session);
+        sessions.find(|session| session.scopes.iter().any(|held| held == scope))
+    }
+
+    /// What stands in this company's database and in no other.
+    pub(crate) fn secret(&self) -> String {
+        format!("only {} knows", self.id)
+    }
+}
+
+impl Session {
+    async fn sign_in(wire: &Wire, email: &str) -> anyhow::Result<Self> {
+        let login = json!({ "email": email, "password": PASSWORD });
+        Self::of(&wire.ask("tenantry.catalog.v1.TokenService/Login", None, login).await?)
+    }
+
+    fn of(answer: &Value) -> anyhow::Result<Self> {
+        let scopes = answer["scopes"].as_array().context("scopes")?.iter().filter_map(Value::as_str);
+        Ok(Self { token: text(answer, "access_token")?, scopes: scopes.map(str::to_owned).collect() })
+    }
+}
+
+/// An address that nobody else has.
+pub(crate) fn fresh_email() -> String {
+    format!("m{}@example.com", uuid::Uuid::now_v7().simple())
+}
+
+fn text(answer: &Value, field: &str) -> anyhow::Result<String> {
+    Ok(answer[field].as_str().with_context(|| format!("no {field} in {answer}"))?.to_owned())
+}

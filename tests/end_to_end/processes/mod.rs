@@ -1,0 +1,32 @@
+//! The programs themselves, as an operator runs them: one process on SQLite, and three on a database server.
+
+mod deployment;
+mod isolation;
+mod mariadb;
+mod outage;
+mod postgres;
+mod refusals;
+mod sqlite;
+mod standalone;
+mod stopping;
+mod tour;
+
+pub(crate) use deployment::{Deployment, serve};
+pub(crate) use standalone::Standalone;
+
+use std::time::{Duration, Instant};
+
+/// Looks until there is something to see. A bound for what never comes, no measure of speed.
+pub(crate) async fn eventually<T, F: Future<Output = anyhow::Result<Option<T>>>>(
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(seen) = look().await? {
+            return Ok(seen);
+        }
+        anyhow::ensure!(Instant::now() < until, "never seen: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,182 @@
+//! The server that every service is built on, with a service whose handler does as the test says.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
+use tenantry_api::catalog::v1::key_service_server::{KeyService, KeyServiceServer};
+use tenantry_api::catalog::v1::{GetJwksRequest, GetJwksResponse};
+use tenantry_rpc::auth::{KeyError, KeySource, TrustedServices, Verifier, VerifierSettings, VerifyingKey};
+use tenantry_rpc::client::{self, ServiceChannel};
+use tenantry_rpc::server::{Mode, ServerBuilder, ServerConfig, listen};
+use tenantry_rpc::{Reason, Shutdown, SystemClock};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tonic::{Code, Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt;
+
+use crate::support::reason;
+
+/// What the handler does.
+#[derive(Clone)]
+enum Handler {
+    Answer,
+    Panic,
+    /// Says that it is there, and waits until it may leave.
+    Wait(Gate),
+}
+
+/// Two semaphores that begin empty.
+#[derive(Clone)]
+struct Gate {
+    entered: Arc<Semaphore>,
+    leave: Arc<Semaphore>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { entered: Arc::new(Semaphore::new(0)), leave: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Waits until a call is in the handler.
+    async fn entered(&self) {
+        self.entered.acquire().await.expect("open").forget();
+    }
+}
+
+#[tonic::async_trait]
+impl KeyService for Handler {
+    async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<GetJwksResponse>, Status> {
+        match self {
+            Handler::Answer => {}
+            Handler::Panic => panic!("as the test asked"),
+            Handler::Wait(gate) => {
+                gate.entered.add_permits(1);
+                gate.leave.acquire().await.expect("open").forget();
+            }
+        }
+        Ok(Response::new(GetJwksResponse::default()))
+    }
+}
+
+struct NoKeys;
+
+#[async_trait]
+impl KeySource for NoKeys {
+    async fn key(&self, _: &str) -> Result<Option<Arc<VerifyingKey>>, KeyError> {
+        Ok(None)
+    }
+}
+
+struct Running {
+    channel: ServiceChannel,
+    shutdown: Shutdown,
+    served: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(handler: Handler, change: impl FnOnce(&mut ServerConfig)) -> anyhow::Result<Self> {
+        let mut config = ServerConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Mode::Dev);
+        change(&mut config);
+        let settings = VerifierSettings { issuer: "test".into(), audience: "test".into() };
+        let verifier = Verifier::new(settings, Arc::new(NoKeys), TrustedServices::default(), Arc::new(SystemClock));
+        let listener = listen(&config).await?;
+        let server = ServerBuilder::new("test", config)
+            .service(KeyServiceServer::new(handler))
+            .build(Arc::new(verifier), listener)
+            .await?;
+        let channel = client::open(&format!("http://{}", server.address()?), "test", None)?;
+        let shutdown = Shutdown::new();
+        let served = tokio::spawn(server.serve(shutdown.clone()));
+        Ok(Self { channel, shutdown, served })
+    }
+
+    async fn call(&self) -> Result<Response<GetJwksResponse>, Status> {
+        KeyServiceClient::new(self.channel.clone()).get_jwks(GetJwksRequest {}).await
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        drop(self.channel);
+        self.shutdown.begin();
+        Ok(self.served.await?)
+    }
+}
+
+#[tokio::test]
+async fn the_servers_deadline_ends_a_call_with_its_reason() -> anyhow::Result<()> {
+    let never = Handler::Wait(Gate::new());
+    let running = Running::start(never, |config| {
+        config.default_deadline_ms = 50;
+        config.max_deadline_ms = 50;
+    })
+    .await?;
+    let status = running.call().await.expect_err("a refusal");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(reason::<()>(Err(status)), Some(Reason::DeadlineExceeded));
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_caller_an_error_and_nobody_the_connection() -> anyhow::Result<()> {
+    let running = Running::start(Handler::Panic, |_| {}).await?;
+    for _ in 0..2 {
+        let status = running.call().await.expect_err("a refusal");
+        assert!(!status.message().contains("as the test asked"), "{status:?}");
+        assert_eq!(reason::<()>(Err(status)), Some(Reason::Internal));
+    }
+    running.stop().await
+}
+
+#[tokio::test]
+async fn what_is_over_the_limit_is_refused_at_once_and_health_is_not() -> anyhow::Result<()> {
+    let gate = Gate::new();
+    let running = Running::start(Handler::Wait(gate.clone()), |config| config.max_concurrent_calls = 1).await?;
+    let mut first = KeyServiceClient::new(running.channel.clone());
+    let first = tokio::spawn(async move { first.get_jwks(GetJwksRequest {}).await });
+    gate.entered().await;
+    let refused = running.call().await.expect_err("a refusal");
+    assert!(refused.get_error_details().retry_info().is_some());
+    assert_eq!(reason::<()>(Err(refused)), Some(Reason::Overloaded));
+    let health = HealthClient::new(running.channel.clone()).check(HealthCheckRequest::default()).await?;
+    assert_eq!(health.into_inner().status, 1);
+    gate.leave.add_permits(1);
+    first.await??;
+    running.stop().await
+}
+
+#[tokio::test]
+async fn a_call_under_way_finishes_during_the_drain_and_an_open_stream_does_not_block_it() -> anyhow::Result<()> {
+    let gate = Gate::new();
+    let running = Running::start(Handler::Wait(gate.clone()), |_| {}).await?;
+    let mut health = HealthClient::new(running.channel.clone());
+    let mut watch = health.watch(HealthCheckRequest::default()).await?.into_inner();
+    assert_eq!(watch.message().await?.map(|update| update.status), Some(1));
+
+    let mut client = KeyServiceClient::new(running.channel.clone());
+    let call = tokio::spawn(async move { client.get_jwks(GetJwksRequest {}).await });
+    gate.entered().await;
+    running.shutdown.begin();
+    assert_eq!(watch.message().await?.map(|update| update.status), Some(2), "NOT_SERVING comes first");
+    gate.leave.add_permits(1);
+    call.await??;
+
+    assert!(!running.served.is_finished(), "the stream is still open");
+    running.shutdown.force();
+    running.served.await?;
+    assert!(watch.message().await.is_err(), "the stream was cut");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_unimplemented_with_a_reason() -> anyhow::Result<()> {
+    let running = Running::start(Handler::Answer, |_| {}).await?;
+    running.call().await?;
+    let mut people = tenantry_api::crm::v1::person_service_client::PersonServiceClient::new(running.channel.clone());
+    let status = people.get_person(tenantry_api::crm::v1::GetPersonRequest::default()).await.expect_err("a refusal");
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert_eq!(reason::<()>(Err(status)), Some(Reason::UnknownMethod));
+    running.stop().await
+}
