@@ -12,3 +12,4 @@ mod people;
 mod processes;
 mod server;
 mod support;
+mod traces;

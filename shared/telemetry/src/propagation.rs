@@ -1,12 +1,14 @@
 //! W3C trace context in and out of HTTP headers.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Makes the caller's span, as its headers name it, the parent of `span`.
 pub fn set_parent(span: &Span, headers: &HeaderMap) {
@@ -19,6 +21,21 @@ pub fn set_parent(span: &Span, headers: &HeaderMap) {
 pub fn inject(headers: &mut HeaderMap) {
     let context = Span::current().context();
     TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(headers));
+}
+
+/// The current span as the text of a `traceparent` header, to be kept with work
+/// that is done later, if there is a trace.
+pub fn traceparent() -> Option<String> {
+    let mut headers = HeaderMap::new();
+    inject(&mut headers);
+    headers.get(TRACEPARENT)?.to_str().ok().map(str::to_owned)
+}
+
+/// Makes the span that [`traceparent`] wrote the parent of `span`.
+pub fn set_parent_text(span: &Span, traceparent: &str) {
+    if let Ok(value) = traceparent.parse() {
+        set_parent(span, &HeaderMap::from_iter([(TRACEPARENT, value)]));
+    }
 }
 
 /// The current trace's id, as 32 hex digits, if there is a trace.

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 use tenantry_ids::CompanyId;
+use tenantry_telemetry::propagation;
 
 use super::entities::{company, provisioning_lease as lease, provisioning_step as step};
 use super::{CentralConnection, StoreError};
@@ -18,6 +19,13 @@ use crate::domain::Step;
 pub(crate) struct Held {
     pub(crate) company: CompanyId,
     pub(crate) fence: i64,
+}
+
+/// A lease that was seen free.
+pub(crate) struct Due {
+    pub(crate) seen: Held,
+    /// The span that asked for the company.
+    pub(crate) trace_parent: Option<String>,
 }
 
 /// Writes the steps of a new company, and its lease, free at once.
@@ -38,7 +46,13 @@ pub(crate) async fn insert(
         finished_at: Set(None),
     });
     step::Entity::insert_many(rows).exec_without_returning(db.raw()).await?;
-    let free = lease::ActiveModel { company_id: Set(company), owner: Set(None), fence: Set(0), expires_at: Set(None) };
+    let free = lease::ActiveModel {
+        company_id: Set(company),
+        owner: Set(None),
+        fence: Set(0),
+        expires_at: Set(None),
+        trace_parent: Set(propagation::traceparent()),
+    };
     lease::Entity::insert(free).exec_without_returning(db.raw()).await?;
     Ok(())
 }
@@ -49,7 +63,7 @@ pub(crate) async fn steps(db: &impl CentralConnection, company: CompanyId) -> Re
 }
 
 /// Leases of companies in PROVISIONING that somebody should take, longest waiting first.
-pub(crate) async fn due(db: &impl CentralConnection, now: DateTime<Utc>, limit: u64) -> Result<Vec<Held>, StoreError> {
+pub(crate) async fn due(db: &impl CentralConnection, now: DateTime<Utc>, limit: u64) -> Result<Vec<Due>, StoreError> {
     let provisioning = company::Entity::find()
         .select_only()
         .column(company::Column::Id)
@@ -61,7 +75,11 @@ pub(crate) async fn due(db: &impl CentralConnection, now: DateTime<Utc>, limit: 
         .limit(limit)
         .all(db.raw())
         .await?;
-    Ok(rows.into_iter().map(|row| Held { company: row.company_id, fence: row.fence }).collect())
+    let due = |row: lease::Model| Due {
+        seen: Held { company: row.company_id, fence: row.fence },
+        trace_parent: row.trace_parent,
+    };
+    Ok(rows.into_iter().map(due).collect())
 }
 
 /// Takes a lease that was seen free; `None` when somebody else was faster.

@@ -34,6 +34,7 @@ impl MigrationTrait for Migration {
             .col(string_len_null("owner", 128))
             .col(big_integer("fence"))
             .col(timestamp_null(manager, "expires_at"))
+            .col(string_len_null("trace_parent", 55))
             .foreign_key(&mut reference("provisioning_leases", "company_id", "companies", ForeignKeyAction::Cascade))
             .to_owned();
         manager.create_table(provisioning_leases).await?;

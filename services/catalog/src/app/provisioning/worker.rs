@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use tenantry_ids::{CompanyId, EventId};
 use tenantry_rpc::{Reason, Shutdown};
+use tenantry_telemetry::propagation;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -16,7 +17,7 @@ use super::{MigratorClient, Progress};
 use crate::app::App;
 use crate::domain::Step;
 use crate::store::entities::{company, provisioning_step};
-use crate::store::provisioning::{self as store, Held};
+use crate::store::provisioning::{self as store, Due, Held};
 use crate::store::{StoreError, companies, events};
 
 /// The event log's name for what the pipeline does.
@@ -120,7 +121,7 @@ impl Worker {
             return Ok(());
         }
         let now = self.app.now();
-        for seen in store::due(&self.app.db, now, room as u64).await? {
+        for Due { seen, trace_parent } in store::due(&self.app.db, now, room as u64).await? {
             let Ok(permit) = at_once.clone().try_acquire_owned() else { return Ok(()) };
             let Some(held) = store::acquire(&self.app.db, seen, &self.name, now, now + self.settings.lease()).await?
             else {
@@ -128,6 +129,9 @@ impl Worker {
             };
             let worker = self.clone();
             let span = tracing::info_span!("provision", "tenantry.tenant" = %held.company, fence = held.fence);
+            if let Some(parent) = trace_parent {
+                propagation::set_parent_text(&span, &parent);
+            }
             let work = async move {
                 worker.provision(held).await;
                 drop(permit);

@@ -10,6 +10,8 @@ pub struct Model {
     pub owner: Option<String>,
     pub fence: i64,
     pub expires_at: Option<DateTime<Utc>>,
+    /// The span that asked for the company, as W3C's `traceparent`.
+    pub trace_parent: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
