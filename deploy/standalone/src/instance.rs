@@ -9,6 +9,7 @@ use catalog::{BootstrapError, Catalog, CatalogConfig, CentralConfig, SealingConf
 use crm::{Crm, CrmConfig};
 use migrator::{CentralUrls, Migrator, MigratorConfig};
 use tenantry_rpc::Shutdown;
+use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{Mode, ServerConfig, listen};
 use tokio::task::JoinHandle;
 

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use catalog::{Catalog, CatalogConfig, CentralConfig, NAME};
 use clap::{Parser, Subcommand};
-use tenantry_rpc::auth::create_service_key;
-use tenantry_rpc::{Shutdown, command, server};
+use tenantry_rpc::command::{self, GenerateKey};
 use tenantry_telemetry::TelemetryConfig;
 
 /// Companies, their people, their tokens, and where their databases are.
@@ -42,14 +41,7 @@ enum Command {
         credential_file: Option<PathBuf>,
     },
     /// Makes this service's key.
-    GenerateKey {
-        /// A new file for the private key.
-        #[arg(long)]
-        key_file: PathBuf,
-        /// The file of public keys that the services share; extended.
-        #[arg(long)]
-        trust_file: PathBuf,
-    },
+    GenerateKey(GenerateKey),
 }
 
 fn main() -> ExitCode {
@@ -62,31 +54,16 @@ fn main() -> ExitCode {
 impl Command {
     async fn run(self) -> anyhow::Result<()> {
         match self {
-            Command::Serve { config, telemetry } => serve(*config, &telemetry).await,
+            Command::Serve { config, telemetry } => {
+                let server = config.server.clone();
+                command::serve(NAME, &telemetry, &server, async |port| Ok(Catalog::start(*config, port).await?)).await
+            }
             Command::BootstrapOperator { central, name, credential_file } => {
                 bootstrap(&central, &name, credential_file).await
             }
-            Command::GenerateKey { key_file, trust_file } => Ok(create_service_key(NAME, &key_file, &trust_file)?),
+            Command::GenerateKey(key) => key.run(NAME),
         }
     }
-}
-
-async fn serve(config: CatalogConfig, telemetry: &TelemetryConfig) -> anyhow::Result<()> {
-    let telemetry = tenantry_telemetry::start(NAME, telemetry)?;
-    let served = async {
-        let grace = config.server.drain_grace();
-        let listener = server::listen(&config.server).await?;
-        let catalog = Catalog::start(config, listener).await?;
-        println!("catalog listens on {}", catalog.address()?);
-        let shutdown = Shutdown::new();
-        let signals = tokio::spawn(shutdown.clone().on_signals(grace));
-        catalog.serve(shutdown).await;
-        signals.abort();
-        anyhow::Ok(())
-    }
-    .await;
-    telemetry.shut_down().await;
-    served
 }
 
 async fn bootstrap(central: &CentralConfig, name: &str, file: Option<PathBuf>) -> anyhow::Result<()> {

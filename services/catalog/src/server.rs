@@ -14,6 +14,7 @@ use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
 use tenantry_ids::{IdSource, SystemIds};
 use tenantry_rpc::auth::{IdentityError, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
@@ -97,14 +98,14 @@ impl Catalog {
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
         Ok(Self { app, server, worker })
     }
+}
 
-    /// Where it listens.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+impl Started for Catalog {
+    fn address(&self) -> std::io::Result<SocketAddr> {
         self.server.address()
     }
 
-    /// Serves and provisions until the shutdown, then closes the database.
-    pub async fn serve(self, shutdown: Shutdown) {
+    async fn serve(self, shutdown: Shutdown) {
         let Self { app, server, worker } = self;
         tokio::join!(server.serve(shutdown.clone()), worker.run(shutdown));
         if let Err(error) = app.db.clone().close().await {

@@ -1,12 +1,10 @@
 //! The crm's command line.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use crm::{Crm, CrmConfig, NAME};
-use tenantry_rpc::auth::create_service_key;
-use tenantry_rpc::{Shutdown, command, server};
+use tenantry_rpc::command::{self, GenerateKey};
 use tenantry_telemetry::TelemetryConfig;
 
 /// Each company's people, in its own database.
@@ -30,14 +28,7 @@ enum Command {
         telemetry: TelemetryConfig,
     },
     /// Makes this service's key.
-    GenerateKey {
-        /// A new file for the private key.
-        #[arg(long)]
-        key_file: PathBuf,
-        /// The file of public keys that the services share; extended.
-        #[arg(long)]
-        trust_file: PathBuf,
-    },
+    GenerateKey(GenerateKey),
 }
 
 fn main() -> ExitCode {
@@ -50,26 +41,11 @@ fn main() -> ExitCode {
 impl Command {
     async fn run(self) -> anyhow::Result<()> {
         match self {
-            Command::Serve { config, telemetry } => serve(*config, &telemetry).await,
-            Command::GenerateKey { key_file, trust_file } => Ok(create_service_key(NAME, &key_file, &trust_file)?),
+            Command::Serve { config, telemetry } => {
+                let server = config.server.clone();
+                command::serve(NAME, &telemetry, &server, async |port| Ok(Crm::start(*config, port).await?)).await
+            }
+            Command::GenerateKey(key) => key.run(NAME),
         }
     }
-}
-
-async fn serve(config: CrmConfig, telemetry: &TelemetryConfig) -> anyhow::Result<()> {
-    let telemetry = tenantry_telemetry::start(NAME, telemetry)?;
-    let served = async {
-        let grace = config.server.drain_grace();
-        let listener = server::listen(&config.server).await?;
-        let crm = Crm::start(config, listener).await?;
-        println!("crm listens on {}", crm.address()?);
-        let shutdown = Shutdown::new();
-        let signals = tokio::spawn(shutdown.clone().on_signals(grace));
-        crm.serve(shutdown).await;
-        signals.abort();
-        anyhow::Ok(())
-    }
-    .await;
-    telemetry.shut_down().await;
-    served
 }

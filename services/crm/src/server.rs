@@ -8,6 +8,7 @@ use tenantry_api::crm::v1::person_service_server::PersonServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tenantry_tenancy::{
@@ -75,14 +76,14 @@ impl Crm {
             .await?;
         Ok(Self { pools, server })
     }
+}
 
-    /// Where it listens.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+impl Started for Crm {
+    fn address(&self) -> std::io::Result<SocketAddr> {
         self.server.address()
     }
 
-    /// Serves until the shutdown, then closes the connections to tenants' databases.
-    pub async fn serve(self, shutdown: Shutdown) {
+    async fn serve(self, shutdown: Shutdown) {
         self.server.serve(shutdown).await;
         self.pools.close_all().await;
     }

@@ -9,6 +9,7 @@ use tenantry_ids::SystemIds;
 use tenantry_migration::MigrationError;
 use tenantry_rpc::auth::{IdentityError, RemoteKeys, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
@@ -81,14 +82,14 @@ impl Migrator {
             .await?;
         Ok(Self { app, server })
     }
+}
 
-    /// Where it listens.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+impl Started for Migrator {
+    fn address(&self) -> std::io::Result<SocketAddr> {
         self.server.address()
     }
 
-    /// Serves until the shutdown, then closes the database.
-    pub async fn serve(self, shutdown: Shutdown) {
+    async fn serve(self, shutdown: Shutdown) {
         self.server.serve(shutdown).await;
         if let Err(error) = self.app.db.clone().close().await {
             tracing::debug!(%error, "the migrator's own database did not close");

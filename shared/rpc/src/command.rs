@@ -1,10 +1,18 @@
 //! What the command lines of all services share.
 
 use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tenantry_telemetry::TelemetryConfig;
+use tokio::net::TcpListener;
+
+use crate::Shutdown;
+use crate::auth::create_service_key;
+use crate::server::{ServerConfig, listen};
 
 /// A command line that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -80,4 +88,54 @@ pub fn run(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Makes a service's key.
+#[derive(Debug, clap::Args)]
+pub struct GenerateKey {
+    /// A new file for the private key.
+    #[arg(long)]
+    key_file: PathBuf,
+    /// The file of public keys that the services share; extended.
+    #[arg(long)]
+    trust_file: PathBuf,
+}
+
+impl GenerateKey {
+    /// Makes the key of `service`.
+    pub fn run(&self, service: &str) -> anyhow::Result<()> {
+        Ok(create_service_key(service, &self.key_file, &self.trust_file)?)
+    }
+}
+
+/// A service that has its port and its databases, and does not serve yet.
+pub trait Started: Sized {
+    /// Where it listens.
+    fn address(&self) -> io::Result<SocketAddr>;
+
+    /// Serves until the shutdown.
+    fn serve(self, shutdown: Shutdown) -> impl Future<Output = ()> + Send;
+}
+
+/// Serves until SIGTERM or Ctrl-C: telemetry ► port ► service ► drain ► flush. The
+/// last spans are sent whether or not it went well.
+pub async fn serve<S: Started>(
+    name: &'static str,
+    telemetry: &TelemetryConfig,
+    config: &ServerConfig,
+    start: impl AsyncFnOnce(TcpListener) -> anyhow::Result<S>,
+) -> anyhow::Result<()> {
+    let telemetry = tenantry_telemetry::start(name, telemetry)?;
+    let served = async {
+        let started = start(listen(config).await?).await?;
+        println!("{name} listens on {}", started.address()?);
+        let shutdown = Shutdown::new();
+        let signals = tokio::spawn(shutdown.clone().on_signals(config.drain_grace()));
+        started.serve(shutdown).await;
+        signals.abort();
+        anyhow::Ok(())
+    }
+    .await;
+    telemetry.shut_down().await;
+    served
 }
