@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig, demo};
-use tenantry_rpc::command;
+use tenantry_rpc::{StopSignals, command};
 use tenantry_telemetry::TelemetryConfig;
 
 /// A database for every company: catalog, migrator and crm in one process.
@@ -75,10 +75,11 @@ impl Arguments {
 
 impl Serve {
     async fn run(self) -> anyhow::Result<()> {
+        let signals = StopSignals::catch()?;
         let instance = self.start(&self.data, self.addresses()?).await?;
         println!("{}", welcome(&instance));
         let grace = Duration::from_millis(self.drain_grace_ms);
-        let signals = tokio::spawn(instance.shutdown().clone().on_signals(grace));
+        let signals = tokio::spawn(signals.stop(instance.shutdown().clone(), grace));
         let ended = instance.wait().await;
         signals.abort();
         println!("stopped");

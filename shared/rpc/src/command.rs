@@ -10,9 +10,9 @@ use clap::Parser;
 use tenantry_telemetry::TelemetryConfig;
 use tokio::net::TcpListener;
 
-use crate::Shutdown;
 use crate::auth::create_service_key;
 use crate::server::{ServerConfig, listen};
+use crate::{Shutdown, StopSignals};
 
 /// A command line that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -127,10 +127,11 @@ pub async fn serve<S: Started>(
 ) -> anyhow::Result<()> {
     let telemetry = tenantry_telemetry::start(name, telemetry)?;
     let served = async {
+        let signals = StopSignals::catch()?;
         let started = start(listen(config).await?).await?;
         println!("{name} listens on {}", started.address()?);
         let shutdown = Shutdown::new();
-        let signals = tokio::spawn(shutdown.clone().on_signals(config.drain_grace()));
+        let signals = tokio::spawn(signals.stop(shutdown.clone(), config.drain_grace()));
         started.serve(shutdown).await;
         signals.abort();
         anyhow::Ok(())

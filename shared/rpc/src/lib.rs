@@ -24,5 +24,5 @@ pub use clock::{Clock, SystemClock};
 pub use context::{Call, Caller, Context, OperatorClaims, UserClaims};
 pub use error::{Error, FieldViolation, Kind, Reason, reason_of};
 pub use layers::{HttpRequest, HttpResponse, Middleware, Next};
-pub use lifecycle::Shutdown;
+pub use lifecycle::{Shutdown, StopSignals};
 pub use validation::{Violations, parse_field};

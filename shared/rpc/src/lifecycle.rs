@@ -1,8 +1,9 @@
 //! Going down in two steps: first no new work, then no work at all.
 
+use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The two signals of a shutdown, shared by everything in a process.
@@ -43,25 +44,41 @@ impl Shutdown {
     pub fn has_begun(&self) -> bool {
         self.soft.is_cancelled()
     }
+}
 
-    /// Waits for SIGTERM or Ctrl-C, begins the shutdown, and forces it after
-    /// `grace`, or at once at a second signal.
-    pub async fn on_signals(self, grace: Duration) -> std::io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+/// The stop signals of this process: SIGTERM and Ctrl-C.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Catches them from now on; one that comes before [`StopSignals::stop`] is
+    /// not lost. So catch them before anybody is told that the process is up.
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Begins the shutdown at the first signal, and forces it after `grace`, or at
+    /// once at a second one.
+    pub async fn stop(mut self, shutdown: Shutdown, grace: Duration) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = self.begun() => {}
+            () = self.next() => {}
+            () = shutdown.begun() => {}
         }
-        self.begin();
+        shutdown.begin();
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = self.next() => {}
             () = tokio::time::sleep(grace) => {}
-            () = self.forced() => {}
+            () = shutdown.forced() => {}
         }
-        self.force();
-        Ok(())
+        shutdown.force();
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
