@@ -33,7 +33,7 @@ impl Inhabited {
         let got = at.people()?.get_person(other.owner.request(get)).await;
         assert_eq!(reason(got), Some(Reason::PersonNotFound));
         let list = other.owner.request(ListPeopleRequest::default());
-        assert_eq!(at.people()?.list_people(list).await?.into_inner().people, [other.person.clone()]);
+        assert_eq!(at.people()?.list_people(list).await?.into_inner().people, std::slice::from_ref(&other.person));
         Ok(())
     }
 }
