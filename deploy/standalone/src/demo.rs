@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
+use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
-use tenantry_api::catalog::v1::{Company, CompanyState, LoginRequest, RegisterCompanyRequest};
+use tenantry_api::catalog::v1::{Company, CompanyState, GetJwksRequest, LoginRequest, RegisterCompanyRequest};
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_api::crm::v1::{
     CreatePersonRequest, DeletePersonRequest, GetPersonRequest, ListPeopleRequest, Person, UpdatePersonRequest,
@@ -15,16 +16,18 @@ use tenantry_api::crm::v1::{
 use tenantry_ids::{IdSource, SystemIds};
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::{Reason, reason_of};
+use tokio::time::Instant;
 use tonic::{Request, Status};
 
 use crate::Addresses;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// Whether a catalog answers there.
+/// Whether a catalog answers there, and not just anything.
 pub async fn is_running(at: Addresses) -> bool {
-    let connect = tokio::net::TcpStream::connect(at.catalog);
-    matches!(tokio::time::timeout(Duration::from_millis(500), connect).await, Ok(Ok(_)))
+    let Ok(channel) = client::open(&format!("http://{}", at.catalog), "catalog", None) else { return false };
+    let request = client::request(GetJwksRequest {}, Instant::now() + Duration::from_secs(1));
+    KeyServiceClient::new(channel).get_jwks(request).await.is_ok()
 }
 
 /// Takes the tour against the services at these addresses.

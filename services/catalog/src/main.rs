@@ -11,8 +11,8 @@ use tenantry_telemetry::TelemetryConfig;
 
 /// Companies, their people, their tokens, and where their databases are.
 ///
-/// Every flag has an environment name; --env-file FILE fills in what the
-/// environment does not set.
+/// What `serve` takes has an environment name too; --env-file FILE fills in what
+/// the environment does not set.
 #[derive(Parser)]
 #[command(name = "catalog", version)]
 struct Arguments {

@@ -9,8 +9,8 @@ use tenantry_telemetry::TelemetryConfig;
 
 /// Each company's people, in its own database.
 ///
-/// Every flag has an environment name; --env-file FILE fills in what the
-/// environment does not set.
+/// What `serve` takes has an environment name too; --env-file FILE fills in what
+/// the environment does not set.
 #[derive(Parser)]
 #[command(name = "crm", version)]
 struct Arguments {

@@ -168,10 +168,12 @@ impl From<TenancyError> for Error {
             TenancyError::Checkout(CheckoutError::Connect(_) | CheckoutError::Refused(_)) => unreachable(error),
             // An idle connection whose server has gone shows at its first statement. Nothing was committed.
             TenancyError::Database(ref cause) if driver(cause).is_some_and(is_unavailable) => unreachable(error),
-            TenancyError::RequestEnded
-            | TenancyError::Database(_)
-            | TenancyError::Aborted
-            | TenancyError::OutcomeUnknown(_) => Error::internal(error),
+            TenancyError::OutcomeUnknown(_) => {
+                let message =
+                    "the connection broke during the commit: repeat the call with the same request_id, or read again";
+                Error::new(Reason::OutcomeUnknown, message).caused_by(error)
+            }
+            TenancyError::RequestEnded | TenancyError::Database(_) | TenancyError::Aborted => Error::internal(error),
         }
     }
 }

@@ -174,6 +174,9 @@ mod mariadb {
             "DROP TABLE people",
             "TRUNCATE people",
             "CREATE INDEX loot ON people (name)",
+            "INSERT INTO tenantry_migrations SELECT * FROM tenantry_migrations",
+            "UPDATE tenantry_migrations SET checksum = ''",
+            "DELETE FROM tenantry_migrations",
             "SELECT * FROM mysql.user",
             "SELECT LOAD_FILE('/etc/passwd') INTO OUTFILE '/tmp/loot'",
         ];

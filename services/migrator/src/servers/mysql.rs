@@ -1,7 +1,7 @@
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
-use tenantry_migration::{MigrationSet, Run, migrate};
+use tenantry_migration::{LEDGER, MigrationSet, Run, migrate};
 
 use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
@@ -53,7 +53,8 @@ impl MySqlServer {
         let db = self.open(&new.name).await?;
         let migrated = migrate(&db, set, None, run).await;
         db.close().await?;
-        Ok(migrated.map(drop)?)
+        migrated?;
+        grant_rows(admin, &new.name).await
     }
 
     pub(crate) async fn open(&self, name: &Ident) -> Result<DatabaseConnection, ServerError> {
@@ -89,8 +90,28 @@ async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
     Ok(version.contains("MariaDB"))
 }
 
-/// The login with the database's name, which may work with rows there, and
-/// nothing anywhere else.
+/// Lets the tenant's user write into every table but the ledger, which is the
+/// migrator's. Table by table: there is no grant on all tables but one.
+async fn grant_rows(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
+         WHERE table_schema = ? AND table_type = 'BASE TABLE' AND table_name <> ?",
+    )
+    .bind(name.as_str())
+    .bind(LEDGER)
+    .fetch_all(&mut *admin)
+    .await
+    .map_err(ServerError::refused("listing the tables"))?;
+    for table in tables {
+        let table = Ident::new(table)?.backticked();
+        let grant = format!("GRANT INSERT, UPDATE, DELETE ON {}.{table} TO '{}'@'%'", name.backticked(), name.as_str());
+        execute(admin, "granting rows", grant).await?;
+    }
+    Ok(())
+}
+
+/// The login with the database's name, which may read there, and nothing
+/// anywhere else.
 fn user_statements(mariadb: bool, new: &NewTenant) -> [String; 3] {
     let user = format!("'{}'@'%'", new.name.as_str());
     let hash = &new.verifier.mysql_native;
@@ -104,7 +125,7 @@ fn user_statements(mariadb: bool, new: &NewTenant) -> [String; 3] {
     [
         format!("CREATE USER IF NOT EXISTS {user} {identified}"),
         format!("ALTER USER {user} {identified}"),
-        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON `{database}`.* TO {user}"),
+        format!("GRANT SELECT ON `{database}`.* TO {user}"),
     ]
 }
 
@@ -124,6 +145,6 @@ mod tests {
         let [create, alter, grant] = user_statements(true, &NewTenant { name, verifier });
         assert_eq!(create, "CREATE USER IF NOT EXISTS 'tnt_1'@'%' IDENTIFIED VIA mysql_native_password USING '*AB'");
         assert_eq!(alter, "ALTER USER 'tnt_1'@'%' IDENTIFIED VIA mysql_native_password USING '*AB'");
-        assert_eq!(grant, "GRANT SELECT, INSERT, UPDATE, DELETE ON `tnt\\_1`.* TO 'tnt_1'@'%'");
+        assert_eq!(grant, "GRANT SELECT ON `tnt\\_1`.* TO 'tnt_1'@'%'");
     }
 }

@@ -153,7 +153,10 @@ pub fn create_service_key(name: &str, key_file: &Path, trust_file: &Path) -> Res
         .and_then(|mut file| file.write_all(pem.as_bytes()))
         .map_err(file_error(key_file))?;
 
-    let mut trust = if trust_file.exists() { read_trust(trust_file)? } else { TrustFile::default() };
+    // Several services may make their keys at once.
+    let lock = fs::OpenOptions::new().create(true).append(true).open(trust_file).map_err(file_error(trust_file))?;
+    lock.lock().map_err(file_error(trust_file))?;
+    let mut trust = read_trust(trust_file)?;
     trust.keys.retain(|jwk| jwk.kid != name);
     trust.keys.push(key.public().clone());
     let json = serde_json::to_vec_pretty(&trust).map_err(|error| file_error(trust_file)(error.into()))?;
@@ -161,7 +164,11 @@ pub fn create_service_key(name: &str, key_file: &Path, trust_file: &Path) -> Res
 }
 
 fn read_trust(path: &Path) -> Result<TrustFile, IdentityError> {
-    serde_json::from_str(&read(path)?)
+    let text = read(path)?;
+    if text.is_empty() {
+        return Ok(TrustFile::default());
+    }
+    serde_json::from_str(&text)
         .map_err(|error| IdentityError::Content { path: path.to_owned(), problem: format!("not a JWK set: {error}") })
 }
 

@@ -157,6 +157,8 @@ reasons! {
     TenantDatabaseUnavailable = "TENANT_DATABASE_UNAVAILABLE": Unavailable,
     /// Where tenants live cannot be looked up.
     DirectoryUnavailable = "DIRECTORY_UNAVAILABLE": Unavailable,
+    /// The connection broke during the commit.
+    OutcomeUnknown = "OUTCOME_UNKNOWN": Aborted,
     /// No database connection was free in time.
     ConnectionsExhausted = "CONNECTIONS_EXHAUSTED": ResourceExhausted,
 
