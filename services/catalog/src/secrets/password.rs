@@ -49,7 +49,7 @@ pub(crate) enum PasswordError {
 /// Argon2id, off the async threads, bounded in number.
 pub(crate) struct Passwords {
     argon2: Argon2<'static>,
-    at_once: Semaphore,
+    at_once: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     /// Compared with when there is no user, so that it takes as long.
     nobody: String,
@@ -63,7 +63,7 @@ impl Passwords {
         let nobody = hash(&argon2, "nobody's password")?;
         Ok(Self {
             argon2,
-            at_once: Semaphore::new(config.argon2_at_once.max(1)),
+            at_once: Arc::new(Semaphore::new(config.argon2_at_once.max(1))),
             queue: Arc::new(Semaphore::new(config.argon2_at_once.max(1) + config.argon2_queue)),
             nobody,
         })
@@ -87,9 +87,10 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
         let queued = self.queue.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
-        let _turn = self.at_once.acquire().await.map_err(|_| PasswordError::Stopped)?;
+        let turn = self.at_once.clone().acquire_owned().await.map_err(|_| PasswordError::Stopped)?;
+        // Both go with the work: it goes on when the caller has gone away.
         let work = move || {
-            let _queued = queued;
+            let _places = (queued, turn);
             work()
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Stopped)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tenantry_ids::{CompanyId, EventId};
+use tenantry_ids::EventId;
 use tenantry_rpc::{Reason, Shutdown};
 use tenantry_telemetry::propagation;
 use tokio::sync::Semaphore;
@@ -35,6 +35,11 @@ pub struct WorkerSettings {
     #[arg(long, env = "CATALOG_PROVISION_STEP_TIMEOUT_MS", default_value_t = 60_000)]
     pub provision_step_timeout_ms: u64,
 
+    /// How long another process waits before it takes over what this one was doing
+    /// when it ended, in milliseconds. Renewed while a step is under way.
+    #[arg(long, env = "CATALOG_PROVISION_LEASE_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub provision_lease_ms: u64,
+
     /// How long to wait after a first failure, in milliseconds; doubles each time.
     #[arg(long, env = "CATALOG_PROVISION_BACKOFF_MS", default_value_t = 500)]
     pub provision_backoff_ms: u64,
@@ -53,6 +58,7 @@ impl Default for WorkerSettings {
         Self {
             provision_at_once: 8,
             provision_step_timeout_ms: 60_000,
+            provision_lease_ms: 15_000,
             provision_backoff_ms: 500,
             provision_max_backoff_ms: 30_000,
             provision_poll_ms: 1_000,
@@ -65,9 +71,8 @@ impl WorkerSettings {
         Duration::from_millis(self.provision_step_timeout_ms)
     }
 
-    /// A lease outlives its step, so that a slow step is not begun twice.
     fn lease(&self) -> Duration {
-        self.step_timeout() + Duration::from_secs(10)
+        Duration::from_millis(self.provision_lease_ms)
     }
 
     /// The wait before attempt `attempts + 1`: doubling, bounded, and spread by
@@ -77,6 +82,14 @@ impl WorkerSettings {
         let wait = self.provision_backoff_ms.saturating_mul(1 << doublings).min(self.provision_max_backoff_ms);
         Duration::from_millis(wait - wait / 4 * u64::from(spread % 256) / 256)
     }
+}
+
+/// Why a step did not get done here.
+enum StepEnd {
+    Failed(StepFailure),
+    /// The central database is away; the lease runs out and somebody goes on.
+    Stopped(StoreError),
+    LeaseLost,
 }
 
 /// The pipeline's worker in one process.
@@ -159,8 +172,11 @@ impl Worker {
             if !self.begin(held, &row).await? {
                 return Ok(()); // Somebody else holds the lease.
             }
-            if let Err(failure) = self.run_step(held.company, &row).await {
-                return self.fail(held, &row, failure).await;
+            match self.run_step(held, &row).await {
+                Ok(()) => {}
+                Err(StepEnd::Failed(failure)) => return self.fail(held, &row, failure).await,
+                Err(StepEnd::Stopped(error)) => return Err(error),
+                Err(StepEnd::LeaseLost) => return Ok(()),
             }
             store::finish_step(&self.app.db, &row, self.app.now()).await?;
         }
@@ -178,11 +194,25 @@ impl Worker {
         Ok(true)
     }
 
-    async fn run_step(&self, company: CompanyId, row: &provisioning_step::Model) -> Result<(), StepFailure> {
+    /// Runs a step, and keeps its lease meanwhile. A lost lease is another's to
+    /// work under: the step is dropped, which is what it is idempotent for.
+    async fn run_step(&self, held: Held, row: &provisioning_step::Model) -> Result<(), StepEnd> {
         let unknown = StepFailure { reason: Reason::Internal, retryable: true };
-        let step = Step::named(&row.name).ok_or(unknown)?;
+        let step = Step::named(&row.name).ok_or(StepEnd::Failed(unknown))?;
         let span = tracing::info_span!("provisioning step", "otel.name" = step.as_str(), attempt = row.attempts + 1);
-        steps::run(&self.app, &self.migrator, step, company, self.settings.step_timeout()).instrument(span).await
+        let limit = self.settings.step_timeout();
+        let work = steps::run(&self.app, &self.migrator, step, held.company, limit).instrument(span);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done.map_err(StepEnd::Failed),
+                () = tokio::time::sleep(self.settings.lease() / 3) => {}
+            }
+            let until = self.app.now() + self.settings.lease();
+            if !store::extend(&self.app.db, held, until).await.map_err(StepEnd::Stopped)? {
+                return Err(StepEnd::LeaseLost);
+            }
+        }
     }
 
     async fn fail(&self, held: Held, row: &provisioning_step::Model, failure: StepFailure) -> Result<(), StoreError> {
