@@ -9,6 +9,13 @@ pub(crate) fn root() -> PathBuf {
 /// The cargo that runs us, so that the toolchain is the same.
 pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut cargo = command(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    // What cargo told us about ourselves: the build script of ring looks at it, and would build ring, and all that
+    // is built on it, anew each time that cargo is called in another way.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
     cargo.args(words);
     cargo
 }

@@ -94,6 +94,19 @@ async fn attempt(
     if let Some(earlier) = new.replay.earlier(&app.db, app.now()).await? {
         return Ok(earlier);
     }
+    match write(app, context, new, password_hash).await {
+        // What refuses this request may be its own twin, done since the first look.
+        Err(Attempt::Failed(refusal)) => new.replay.earlier(&app.db, app.now()).await?.ok_or(Attempt::Failed(refusal)),
+        other => other,
+    }
+}
+
+async fn write(
+    app: &App,
+    context: &Context,
+    new: &NewCompany,
+    password_hash: &mut Option<String>,
+) -> Result<CompanyId, Attempt> {
     let id = CompanyId::new(&*app.ids);
     let slug = free_slug(app, &new.slug, id).await?;
     // The slow hash is made before the transaction: it must not hold a connection.
