@@ -1,7 +1,7 @@
 //! Companies come to be.
 
 use tenantry_api::catalog::v1::{
-    CompanyState, GetCompanyRequest, ListCompaniesRequest, LoginRequest, RegisterCompanyRequest,
+    CompanyState, CreateCompanyRequest, GetCompanyRequest, ListCompaniesRequest, LoginRequest, RegisterCompanyRequest,
 };
 use tenantry_rpc::Reason;
 use tenantry_testkit::actors::{Actor, Operator, Owner, PASSWORD, Stranger, fresh_email, registration};
@@ -15,6 +15,7 @@ per_engine!(
     every_broken_field_is_named_at_once,
     the_same_request_id_is_the_same_company,
     a_taken_email_or_slug_is_refused,
+    an_operator_gives_a_known_owner_no_password,
     odd_names_make_ordinary_companies,
     a_wrong_password_and_an_unknown_email_look_the_same,
     twenty_at_once_get_twenty_databases,
@@ -91,6 +92,27 @@ async fn a_taken_email_or_slug_is_refused(sandbox: &Sandbox) -> anyhow::Result<(
     // A slug that was not asked for gives way.
     let same_name = companies.register_company(registration("First", &fresh_email())).await?.into_inner();
     assert!(same_name.slug.starts_with("first-"), "{}", same_name.slug);
+    Ok(())
+}
+
+async fn an_operator_gives_a_known_owner_no_password(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let owner = Owner::of_new_company(sandbox, "First").await?;
+    let operator = Operator::of(sandbox).await?;
+    let create = |password: &str| CreateCompanyRequest {
+        name: "Second".into(),
+        owner_email: owner.email.clone(),
+        owner_password: password.into(),
+        ..Default::default()
+    };
+    let mut companies = sandbox.companies()?;
+    let refused = companies.create_company(operator.request(create("another password for them"))).await;
+    assert_eq!(reason(refused), Some(Reason::FieldViolations));
+    let second = companies.create_company(operator.request(create(""))).await?.into_inner();
+    assert_eq!(second.state(), CompanyState::Active);
+
+    let login =
+        LoginRequest { email: owner.email, password: PASSWORD.into(), company_id: second.id, ..Default::default() };
+    assert!(sandbox.tokens()?.login(login).await.is_ok());
     Ok(())
 }
 

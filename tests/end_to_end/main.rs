@@ -7,6 +7,7 @@
 mod architecture;
 mod clients;
 mod companies;
+mod databases;
 mod matrix;
 mod people;
 mod processes;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -44,6 +44,8 @@ impl DataFolder {
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let failed = |source| FolderError::File { path: path.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        // One that was there may be open to others.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
         let lock = OpenOptions::new()
             .create(true)

@@ -55,7 +55,7 @@ pub struct CatalogConfig {
     pub token_lifetime_s: u64,
 
     /// How long an invitation can be accepted, in seconds.
-    #[arg(long, env = "CATALOG_INVITATION_LIFETIME_S", default_value_t = 900)]
+    #[arg(long, env = "CATALOG_INVITATION_LIFETIME_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub invitation_lifetime_s: u64,
 }
 

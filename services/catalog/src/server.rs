@@ -70,6 +70,8 @@ impl Catalog {
         }
         let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?));
         keyring.ensure_key(&*ids, &*clock).await?;
+        // A wrong key-encryption key shows now, and not at the first sign-in.
+        keyring.signing_key().await?;
 
         let identity = ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?;
         let channel = client::open(&config.migrator_address, "migrator", Some(Arc::new(identity)))?;

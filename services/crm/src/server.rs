@@ -84,7 +84,10 @@ impl Started for Crm {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        self.server.serve(shutdown).await;
-        self.pools.close_all().await;
+        self.server.serve(shutdown.clone()).await;
+        tokio::select! {
+            () = self.pools.close_all() => {}
+            () = shutdown.forced() => {}
+        }
     }
 }

@@ -131,9 +131,11 @@ const NO_SUCH_DATABASE: &str = "3D000";
 
 async fn ensure_mysql(url: &str, name: Ident) -> Result<(), sqlx::Error> {
     let url = url.replacen("mariadb:", "mysql:", 1);
-    let server = url.replacen(&format!("/{}", name.as_str()), "/", 1);
+    let mut server = Url::parse(&url).map_err(|error| sqlx::Error::Configuration(error.into()))?;
+    server.set_path("");
     let mut maintenance =
-        MySqlConnection::connect_with(&MySqlConnectOptions::from_str(&server)?.disable_statement_logging()).await?;
+        MySqlConnection::connect_with(&MySqlConnectOptions::from_str(server.as_str())?.disable_statement_logging())
+            .await?;
     let create =
         format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", name.backticked());
     let created = sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut maintenance).await;

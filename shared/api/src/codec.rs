@@ -3,12 +3,13 @@
 //!
 //! The access layer knows the caller but sees only compressed frames; a handler
 //! sees the message but could forget to look. So the layer leaves its check in a
-//! task-local ([`checked`]), and the server's decoder, which is the first one
-//! made within the call, takes it along and applies it to every message.
+//! task-local ([`checked`]) around the generated server alone, whose decoder is
+//! the first one made there, takes it along and applies it to every message.
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use prost::Message;
@@ -17,7 +18,7 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
 /// Looks at an encoded request before it is decoded.
-pub type MessageCheck = Box<dyn Fn(&[u8]) -> Result<(), Status> + Send + Sync>;
+pub type MessageCheck = Arc<dyn Fn(&[u8]) -> Result<(), Status> + Send + Sync>;
 
 tokio::task_local! {
     static CHECK: RefCell<Option<MessageCheck>>;
@@ -131,6 +132,16 @@ mod tests {
         assert_eq!(text_at(&bytes, &[1, 4]).as_deref(), Some(&b"one"[..]));
         let person = CreatePersonRequest::decode(&*bytes).expect("message").person.expect("person");
         assert_eq!((person.name.as_str(), person.surname.as_str()), ("one", "two"));
+    }
+
+    #[test]
+    fn a_map_is_encoded_in_one_order_so_that_equal_requests_have_equal_fingerprints() {
+        let labels = (0..8).map(|n| (format!("label-{n}"), String::new())).collect();
+        let person = Person { labels, ..Default::default() };
+        let bytes = CreatePersonRequest { person: Some(person), ..Default::default() }.encode_to_vec();
+        for _ in 0..8 {
+            assert_eq!(CreatePersonRequest::decode(&*bytes).expect("message").encode_to_vec(), bytes);
+        }
     }
 
     #[test]

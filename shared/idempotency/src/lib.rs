@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, SqlErr};
+use sea_orm::{ActiveValue::Set, DeleteMany, SqlErr};
 
 /// For how long a repeated call gets the first one's answer.
 pub const KEPT: Duration = Duration::hours(24);
@@ -90,7 +90,8 @@ pub async fn find(
     let id = (key.caller.clone(), key.method.clone(), key.request_id.clone());
     match row::Entity::find_by_id(id).one(db).await? {
         Some(row) if row.expires_at <= now => {
-            row.delete(db).await?;
+            // By its expiry too: a repetition may have put a new row there since.
+            of_key(row::Entity::delete_many(), key).filter(row::Column::ExpiresAt.lte(now)).exec(db).await?;
             Ok(None)
         }
         Some(row) if row.fingerprint == fingerprint.0 => Ok(Some(row.response)),
@@ -134,6 +135,13 @@ pub async fn record(
 
 async fn remove_expired(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<(), DbErr> {
     row::Entity::delete_many().filter(row::Column::ExpiresAt.lte(now)).exec(db).await.map(drop)
+}
+
+fn of_key(delete: DeleteMany<row::Entity>, key: &Key) -> DeleteMany<row::Entity> {
+    delete
+        .filter(row::Column::Caller.eq(key.caller.as_str()))
+        .filter(row::Column::Method.eq(key.method.as_str()))
+        .filter(row::Column::RequestId.eq(key.request_id.as_str()))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,5 +1,7 @@
 //! Whether a caller may make a call, by the rule in the proto.
 
+use std::sync::Arc;
+
 use tenantry_api::access::{AccessRule, TenantField};
 use tenantry_api::codec::{MessageCheck, text_at};
 use tenantry_api::options::v1::CallerKind;
@@ -51,7 +53,7 @@ fn need_scope(rule: &AccessRule, scopes: &[String]) -> Result<(), Error> {
 pub(crate) fn tenant_check(rule: &AccessRule, caller: &Caller) -> Option<MessageCheck> {
     let (Some(field), Caller::User(claims)) = (&rule.tenant_field, caller) else { return None };
     let (field, tenant) = (field.clone(), claims.tenant());
-    Some(Box::new(move |message| check_tenant(message, &field, tenant).map_err(Into::into)))
+    Some(Arc::new(move |message| check_tenant(message, &field, tenant).map_err(Into::into)))
 }
 
 fn check_tenant(message: &[u8], field: &TenantField, tenant: CompanyId) -> Result<(), Error> {

@@ -1,12 +1,9 @@
 //! Two companies with somebody in every role, and an operator, in a sandbox.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tenantry_rpc::SystemClock;
-use tenantry_rpc::auth::ServiceIdentity;
 use tenantry_testkit::sandbox::{Engine, Sandbox};
 
 use super::forge::Key;
@@ -61,8 +58,7 @@ impl World {
 
     /// The token that a service signs for calls to another.
     pub(crate) fn service_token(&self, name: &str, server: &str) -> anyhow::Result<String> {
-        let file = self.keys().join(format!("{name}.pem"));
-        Ok(ServiceIdentity::load(name, &file, Arc::new(SystemClock))?.token(server)?.to_string())
+        self.sandbox.service_token(name, server)
     }
 
     /// A new person of the first company.

@@ -157,7 +157,11 @@ enum Owner {
 
 async fn owner_of(app: &App, owner: &NewOwner, password_hash: &mut Option<String>) -> Result<Owner, Attempt> {
     match people::find_user(&app.db, &owner.email).await? {
-        Some(user) if owner.known_is_fine => Ok(Owner::Known(user.id)),
+        Some(user) if owner.known_is_fine && owner.password.is_empty() => Ok(Owner::Known(user.id)),
+        Some(_) if owner.known_is_fine => {
+            let message = "this address has a user already; leave the password empty to make them the owner";
+            Err(Error::fields(vec![field("owner_password", message)]).into())
+        }
         Some(_) => {
             let message = "this e-mail address has a user already; sign in, or register with another address";
             Err(Error::new(Reason::EmailTaken, message).into())

@@ -47,11 +47,29 @@ pub(crate) async fn bootstrap_to_file(
     if people::operators_exist(db).await? {
         return Err(BootstrapError::Exists);
     }
-    let failed = |source| BootstrapError::File { path: path.to_owned(), source };
-    // The file first: a credential that cannot be handed over must not exist.
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    let credential = bootstrap(db, ids, name, now).await.inspect_err(|_| drop(std::fs::remove_file(path)))?;
-    writeln!(file, "{}", credential.expose()).map_err(failed)
+    // The file first: a credential that cannot be handed over must not exist. One
+    // that a crash left behind, before there was an operator, is nobody's.
+    let draft = path.with_extension("new");
+    if draft.exists() {
+        let _ = std::fs::remove_file(path);
+    }
+    let credential = Credential::new("tnop")?;
+    let written = write_new(&draft, path, credential.expose());
+    written.map_err(|source| BootstrapError::File { path: path.to_owned(), source })?;
+    let inserted = people::insert_operator(db, OperatorId::new(ids), name, credential.hash(), now).await;
+    if inserted.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    let _ = std::fs::remove_file(&draft);
+    Ok(inserted?)
+}
+
+/// Writes a file that only its owner reads, by way of a draft; never over another.
+fn write_new(draft: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(draft)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    std::fs::hard_link(draft, path).inspect_err(|_| drop(std::fs::remove_file(draft)))
 }
 
 /// Makes the first operator; the credential is shown by the caller, once.

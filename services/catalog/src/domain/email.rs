@@ -3,6 +3,8 @@ use unicode_normalization::UnicodeNormalization;
 
 /// The longest address (RFC 5321, section 4.5.3.1.3, less the angle brackets), in bytes.
 const MAX_BYTES: usize = 254;
+/// The longest key, in characters: compatibility forms can grow (U+FDFA by 18).
+const MAX_KEY_CHARS: usize = 320;
 /// The longest local part (RFC 5321, section 4.5.3.1.1), in bytes.
 const MAX_LOCAL_BYTES: usize = 64;
 
@@ -21,12 +23,12 @@ pub(crate) struct Email {
 impl Email {
     pub(crate) fn parse(violations: &mut Violations, field: &str, text: &str) -> Self {
         let address: String = text.trim().nfc().collect();
+        let key: String = address.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         violations.check(
-            is_address(&address),
+            is_address(&address) && key.chars().count() <= MAX_KEY_CHARS,
             field,
             "must be an e-mail address like ada@example.com, of at most 254 bytes",
         );
-        let key = address.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         Self { address, key }
     }
 

@@ -80,10 +80,12 @@ impl OperatorService for OperatorGrpc {
     }
 }
 
-fn parse_audiences(violations: &mut Violations, asked: Vec<String>, allowed: &[&str]) -> Vec<String> {
+fn parse_audiences(violations: &mut Violations, mut asked: Vec<String>, allowed: &[&str]) -> Vec<String> {
     if asked.is_empty() {
         return allowed.iter().map(|name| (*name).to_owned()).collect();
     }
+    asked.sort();
+    asked.dedup();
     let known = asked.iter().all(|name| allowed.contains(&name.as_str()));
     violations.check(known, "audiences", &format!("must be of {}", allowed.join(", ")));
     asked

@@ -50,7 +50,8 @@ pub(crate) async fn insert(
         company_id: Set(company),
         owner: Set(None),
         fence: Set(0),
-        expires_at: Set(None),
+        // Not NULL: engines disagree on where that sorts, and the longest waiting comes first.
+        expires_at: Set(Some(now)),
         trace_parent: Set(propagation::traceparent()),
     };
     lease::Entity::insert(free).exec_without_returning(db.raw()).await?;
@@ -140,6 +141,7 @@ pub(crate) async fn begin_step(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     update_step(row, step::State::Running)
+        .col_expr(step::Column::LastError, Expr::value(None::<String>))
         .col_expr(step::Column::Attempts, Expr::col(step::Column::Attempts).add(1))
         .col_expr(step::Column::StartedAt, Expr::value(now))
         .exec(db.raw())

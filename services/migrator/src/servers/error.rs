@@ -3,7 +3,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use tenantry_migration::MigrationError;
 use tenantry_rpc::{Error, Reason};
-use tenantry_store::{driver, is_unavailable};
+use tenantry_store::{driver, is_conflict, is_unavailable};
 
 use crate::ident::IdentError;
 
@@ -64,6 +64,11 @@ fn unavailable(error: &DbErr) -> bool {
 
 impl From<MigrationError> for ServerError {
     fn from(error: MigrationError) -> Self {
+        if let MigrationError::Failed { source, .. } | MigrationError::Database { source, .. } = &error
+            && is_conflict(source)
+        {
+            return Self::Busy;
+        }
         let lost = match &error {
             MigrationError::Failed { source, .. } | MigrationError::Database { source, .. } => unavailable(source),
             _ => matches!(error, MigrationError::LockLost),

@@ -1,7 +1,7 @@
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
-use tenantry_migration::{LEDGER, MigrationSet, Run, migrate};
+use tenantry_migration::{LEDGER, MigrationSet, Run, migrate, status};
 
 use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
@@ -39,22 +39,29 @@ impl MySqlServer {
         run: &Run,
     ) -> Result<(), ServerError> {
         lock(admin, &new.name).await?;
-        let database = new.name.backticked();
-        // Binary order: the same names compare the same way on all engines.
-        execute(
-            admin,
-            "creating the database",
-            format!("CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"),
-        )
-        .await?;
-        for statement in user_statements(is_mariadb(admin).await?, new) {
-            execute(admin, "creating the user", statement).await?;
+        create_database(admin, &new.name).await?;
+        // Each statement of a migration commits by itself, so one that was cut short cannot be run again. Before
+        // there is a login nothing of value can be there, and the half-made database is made anew.
+        if !user_exists(admin, &new.name).await? && self.is_half_made(&new.name, set).await? {
+            let drop = format!("DROP DATABASE {}", new.name.backticked());
+            execute(admin, "dropping a half-made database", drop).await?;
+            create_database(admin, &new.name).await?;
         }
         let db = self.open(&new.name).await?;
         let migrated = migrate(&db, set, None, run).await;
         db.close().await?;
         migrated?;
+        for statement in user_statements(is_mariadb(admin).await?, new) {
+            execute(admin, "creating the user", statement).await?;
+        }
         grant_rows(admin, &new.name).await
+    }
+
+    async fn is_half_made(&self, name: &Ident, set: &MigrationSet) -> Result<bool, ServerError> {
+        let db = self.open(name).await?;
+        let status = status(&db, set).await;
+        db.close().await?;
+        Ok(!status?.pending.is_empty())
     }
 
     pub(crate) async fn open(&self, name: &Ident) -> Result<DatabaseConnection, ServerError> {
@@ -81,6 +88,22 @@ async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerErr
         .await
         .map_err(ServerError::refused("locking"))?;
     if got == Some(1) { Ok(()) } else { Err(ServerError::Busy) }
+}
+
+async fn create_database(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
+    let database = name.backticked();
+    // Binary order: the same names compare the same way on all engines.
+    let create = format!("CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+    execute(admin, "creating the database", create).await
+}
+
+async fn user_exists(admin: &mut MySqlConnection, name: &Ident) -> Result<bool, ServerError> {
+    let found: i64 = sqlx::query_scalar("SELECT count(*) FROM mysql.user WHERE user = ?")
+        .bind(name.as_str())
+        .fetch_one(admin)
+        .await
+        .map_err(ServerError::refused("looking for the user"))?;
+    Ok(found > 0)
 }
 
 async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {

@@ -11,7 +11,10 @@ use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::{GetJwksRequest, GetJwksResponse};
 use tokio::time::Instant;
 
-use crate::client::ServiceChannel;
+use crate::client::{self, ServiceChannel};
+
+/// How long the catalog may take to answer.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An ES256 public key as the members of a JWK (RFC 7517, RFC 7518).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +103,8 @@ impl RemoteKeys {
     }
 
     async fn fetch(&self) -> Result<(), KeyError> {
-        let answer = self.client.clone().get_jwks(GetJwksRequest {}).await.map_err(|status| KeyError(status.into()))?;
+        let asked = client::request(GetJwksRequest {}, Instant::now() + FETCH_TIMEOUT);
+        let answer = self.client.clone().get_jwks(asked).await.map_err(|status| KeyError(status.into()))?;
         let keys = parse(answer.into_inner());
         let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         *state = Fetched { keys, at: Some(Instant::now()) };

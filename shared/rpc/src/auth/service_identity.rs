@@ -156,7 +156,8 @@ pub fn create_service_key(name: &str, key_file: &Path, trust_file: &Path) -> Res
     // Several services may make their keys at once.
     let lock = fs::OpenOptions::new().create(true).append(true).open(trust_file).map_err(file_error(trust_file))?;
     lock.lock().map_err(file_error(trust_file))?;
-    let mut trust = read_trust(trust_file)?;
+    let begun = !read(trust_file)?.is_empty();
+    let mut trust = if begun { read_trust(trust_file)? } else { TrustFile::default() };
     trust.keys.retain(|jwk| jwk.kid != name);
     trust.keys.push(key.public().clone());
     let json = serde_json::to_vec_pretty(&trust).map_err(|error| file_error(trust_file)(error.into()))?;
@@ -164,11 +165,7 @@ pub fn create_service_key(name: &str, key_file: &Path, trust_file: &Path) -> Res
 }
 
 fn read_trust(path: &Path) -> Result<TrustFile, IdentityError> {
-    let text = read(path)?;
-    if text.is_empty() {
-        return Ok(TrustFile::default());
-    }
-    serde_json::from_str(&text)
+    serde_json::from_str(&read(path)?)
         .map_err(|error| IdentityError::Content { path: path.to_owned(), problem: format!("not a JWK set: {error}") })
 }
 

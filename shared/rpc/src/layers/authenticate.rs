@@ -3,14 +3,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::HeaderMap;
 use tenantry_api::access::{AccessRule, AccessRules};
-use tenantry_api::codec::checked;
 use tenantry_api::options::v1::CallerKind;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::Span;
 
 use super::deadline::Deadline;
-use super::{HttpRequest, HttpResponse, Middleware, Next, is_infrastructure};
+use super::{HttpRequest, HttpResponse, Middleware, Next, PendingCheck, is_infrastructure};
 use crate::access::{admit, tenant_check};
 use crate::auth::Verifier;
 use crate::{Caller, Context, Error, Reason};
@@ -46,10 +45,10 @@ impl Middleware for Authenticate {
         let check = tenant_check(rule, &caller);
         let deadline = request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0);
         request.extensions_mut().insert(Context::new(caller, &path, deadline));
-        match check {
-            Some(check) => checked(check, next.run(request)).await,
-            None => next.run(request).await,
+        if let Some(check) = check {
+            request.extensions_mut().insert(PendingCheck(check));
         }
+        next.run(request).await
     }
 }
 

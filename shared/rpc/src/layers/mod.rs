@@ -22,6 +22,7 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use tenantry_api::codec::{MessageCheck, checked};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
@@ -53,13 +54,29 @@ impl Next {
                 self.at += 1;
                 layer.handle(request, self).await
             }
-            None => match self.routes.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            None => self.route(request).await,
+        }
+    }
+
+    async fn route(mut self, mut request: HttpRequest) -> HttpResponse {
+        let check = request.extensions_mut().remove::<PendingCheck>();
+        let answer = self.routes.call(request);
+        let answered = match check {
+            Some(PendingCheck(check)) => checked(check, answer).await,
+            None => answer.await,
+        };
+        match answered {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     }
 }
+
+/// The check of the request's messages, on its way from the access layer to the
+/// server's decoder. It waits until the end of the stack: a layer between the two
+/// that calls another service would make a decoder first, and take it.
+#[derive(Clone)]
+struct PendingCheck(MessageCheck);
 
 /// All layers over the routes, as the service of a connection.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ mod databases;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,6 +15,9 @@ use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClien
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
+use tenantry_rpc::SystemClock;
+use tenantry_rpc::auth::ServiceIdentity;
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_telemetry::{LogFormat, Telemetry, TelemetryConfig};
 
@@ -81,6 +84,12 @@ impl Sandbox {
         Ok(std::fs::read_to_string(self.instance.credential_file())?.trim().to_owned())
     }
 
+    /// The token that one service signs for its calls to another.
+    pub fn service_token(&self, name: &str, server: &str) -> anyhow::Result<String> {
+        let file = self.folder().join("data/keys").join(format!("{name}.pem"));
+        Ok(ServiceIdentity::load(name, &file, Arc::new(SystemClock))?.token(server)?.to_string())
+    }
+
     /// A channel without an identity, as any client has one.
     pub fn channel(&self, service: &'static str) -> anyhow::Result<ServiceChannel> {
         Ok(client::open(&format!("http://{}", self.address_of(service)?), service, None)?)
@@ -120,6 +129,11 @@ impl Sandbox {
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
         self.clients().memberships()
+    }
+
+    /// A client of the migrator.
+    pub fn tenant_databases(&self) -> anyhow::Result<TenantDatabaseServiceClient<ServiceChannel>> {
+        self.clients().tenant_databases()
     }
 
     /// A client of the crm.

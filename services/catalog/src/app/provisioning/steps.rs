@@ -8,7 +8,7 @@ use tenantry_ids::CompanyId;
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::{Error, Reason, reason_of};
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::app::App;
 use crate::app::companies::database_owner;
@@ -32,7 +32,11 @@ impl From<Error> for StepFailure {
     /// an operator sees in the log while the step goes on trying.
     fn from(error: Error) -> Self {
         let reason = error.reason();
-        tracing::warn!(%error, reason = reason.as_str(), "a provisioning step failed here");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            reason = reason.as_str(),
+            "a provisioning step failed here"
+        );
         Self { reason, retryable: true }
     }
 }
@@ -40,27 +44,15 @@ impl From<Error> for StepFailure {
 impl From<Status> for StepFailure {
     fn from(status: Status) -> Self {
         let reason = reason_of(&status).unwrap_or(Reason::MigratorUnavailable);
-        let retryable = match status.code() {
-            Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::FailedPrecondition
-            | Code::OutOfRange
-            | Code::Unimplemented
-            | Code::DataLoss => false,
-            // Unauthenticated and PermissionDenied too: keys that an operator
-            // mends, after which the company finishes by itself.
-            Code::Ok
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::PermissionDenied
-            | Code::ResourceExhausted
-            | Code::Aborted
-            | Code::Internal
-            | Code::Unavailable
-            | Code::Unauthenticated => true,
-        };
+        // By our own reason, not by the code, which a proxy in between can make. What
+        // an operator can mend is tried again, and then finishes by itself.
+        let permanent = matches!(
+            reason_of(&status),
+            Some(
+                Reason::FieldViolations | Reason::DatabaseClaimed | Reason::MigrationFailed | Reason::ChecksumMismatch
+            )
+        );
+        let retryable = !permanent;
         tracing::warn!(code = ?status.code(), reason = reason.as_str(), message = status.message(), retryable, "the migrator refused a provisioning step");
         Self { reason, retryable }
     }

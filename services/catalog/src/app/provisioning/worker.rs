@@ -178,7 +178,9 @@ impl Worker {
                 Err(StepEnd::Stopped(error)) => return Err(error),
                 Err(StepEnd::LeaseLost) => return Ok(()),
             }
-            store::finish_step(&self.app.db, &row, self.app.now()).await?;
+            if !self.finish(held, &row).await? {
+                return Ok(()); // Somebody else holds the lease.
+            }
         }
         self.end(held, company::State::Active, None).await
     }
@@ -194,6 +196,17 @@ impl Worker {
         Ok(true)
     }
 
+    async fn finish(&self, held: Held, row: &provisioning_step::Model) -> Result<bool, StoreError> {
+        let now = self.app.now();
+        let tx = self.app.db.begin().await?;
+        if !store::extend(&tx, held, now + self.settings.lease()).await? {
+            return Ok(false);
+        }
+        store::finish_step(&tx, row, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Runs a step, and keeps its lease meanwhile. A lost lease is another's to
     /// work under: the step is dropped, which is what it is idempotent for.
     async fn run_step(&self, held: Held, row: &provisioning_step::Model) -> Result<(), StepEnd> {
@@ -202,15 +215,24 @@ impl Worker {
         let span = tracing::info_span!("provisioning step", "otel.name" = step.as_str(), attempt = row.attempts + 1);
         let limit = self.settings.step_timeout();
         let work = steps::run(&self.app, &self.migrator, step, held.company, limit).instrument(span);
-        tokio::pin!(work);
+        tokio::select! {
+            done = work => done.map_err(StepEnd::Failed),
+            end = self.keep_lease(held) => Err(end),
+        }
+    }
+
+    /// Renews a lease until it is lost: taken by another, or run out while the
+    /// central database could not be reached.
+    async fn keep_lease(&self, held: Held) -> StepEnd {
+        let mut until = self.app.now() + self.settings.lease();
         loop {
-            tokio::select! {
-                done = &mut work => return done.map_err(StepEnd::Failed),
-                () = tokio::time::sleep(self.settings.lease() / 3) => {}
-            }
-            let until = self.app.now() + self.settings.lease();
-            if !store::extend(&self.app.db, held, until).await.map_err(StepEnd::Stopped)? {
-                return Err(StepEnd::LeaseLost);
+            tokio::time::sleep(self.settings.lease() / 3).await;
+            let next = self.app.now() + self.settings.lease();
+            match store::extend(&self.app.db, held, next).await {
+                Ok(true) => until = next,
+                Ok(false) => return StepEnd::LeaseLost,
+                Err(error) if self.app.now() >= until => return StepEnd::Stopped(error),
+                Err(error) => tracing::debug!(%error, "a lease was not renewed; trying again"),
             }
         }
     }
@@ -219,8 +241,7 @@ impl Worker {
         let now = self.app.now();
         let reason = failure.reason.as_str();
         if !failure.retryable {
-            store::fail_step(&self.app.db, row, reason, None, now).await?;
-            return self.end(held, company::State::Failed, Some(format!("{}: {reason}", row.name))).await;
+            return self.end(held, company::State::Failed, Some((row, reason))).await;
         }
         let spread = held.company.0.as_u128() as u32;
         let again_at = now + self.settings.backoff(row.attempts, spread);
@@ -232,13 +253,23 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends provisioning, with its event, under the lease's fence.
-    async fn end(&self, held: Held, state: company::State, reason: Option<String>) -> Result<(), StoreError> {
+    /// Ends provisioning, with its event, under the lease's fence; with the step
+    /// that failed and why, if one did.
+    async fn end(
+        &self,
+        held: Held,
+        state: company::State,
+        failed: Option<(&provisioning_step::Model, &str)>,
+    ) -> Result<(), StoreError> {
         let now: DateTime<Utc> = self.app.now();
         let tx = self.app.db.begin().await?;
         let kind = if state == company::State::Active { "company.activated" } else { "company.failed" };
+        let reason = failed.map(|(row, error)| format!("{}: {error}", row.name));
         let payload = json!({ "reason": reason });
         let ours = store::release(&tx, held, now).await?;
+        if let Some((row, error)) = failed.filter(|_| ours) {
+            store::fail_step(&tx, row, error, None, now).await?;
+        }
         if ours && companies::end_provisioning(&tx, held.company, state, reason, now).await? {
             let id = EventId::new(&*self.app.ids);
             events::append(&tx, events::NewEvent { id, company: Some(held.company), kind, actor: ACTOR, payload }, now)

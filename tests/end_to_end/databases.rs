@@ -1,0 +1,38 @@
+//! What the migrator makes on a server.
+
+use tenantry_api::migrator::v1::{CreateTenantDatabaseRequest, PasswordVerifier};
+use tenantry_testkit::actors::{Actor, Bearer};
+use tenantry_testkit::sandbox::{Engine, Sandbox};
+use uuid::Uuid;
+
+/// MariaDB commits each statement of a migration by itself, so a creation that was killed leaves some of its tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_made_database_is_made_anew_on_mariadb() -> anyhow::Result<()> {
+    let sandbox = Sandbox::start(Engine::MariaDb).await?;
+    let server = sandbox.on_server().expect("a server");
+    let catalog = Bearer(sandbox.service_token("catalog", "migrator")?);
+    let create = CreateTenantDatabaseRequest {
+        company_id: Uuid::now_v7().to_string(),
+        database_id: Uuid::now_v7().to_string(),
+        server: "main".to_owned(),
+        password_verifier: Some(PasswordVerifier {
+            scram_sha_256: "SCRAM-SHA-256$64:c2FsdA==$c3RvcmVk:c2VydmVy".to_owned(),
+            mysql_native: format!("*{}", "0F".repeat(20)),
+        }),
+    };
+    let mut databases = sandbox.tenant_databases()?;
+    let name = databases.create_tenant_database(catalog.request(create.clone())).await?.into_inner().name;
+
+    // As a kill leaves it: the newest migration's tables without its row in the ledger, and no user yet.
+    server.run(&format!("DELETE FROM `{name}`.tenantry_migrations ORDER BY version DESC LIMIT 1")).await?;
+    server.run(&format!("DROP USER '{name}'@'%'")).await?;
+    server.run(&format!("CREATE TABLE `{name}`.left_over (id int)")).await?;
+    databases.create_tenant_database(catalog.request(create.clone())).await?;
+    assert!(server.run(&format!("SELECT * FROM `{name}`.left_over")).await.is_err(), "made anew");
+
+    // From now on it is somebody's: a repeated call finds it and drops nothing.
+    server.run(&format!("CREATE TABLE `{name}`.kept (id int)")).await?;
+    databases.create_tenant_database(catalog.request(create)).await?;
+    server.run(&format!("DROP TABLE `{name}`.kept")).await?;
+    sandbox.stop().await
+}
