@@ -51,6 +51,7 @@
 //! cancelled, close that pool: on MariaDB the lock lives as long as the session.
 
 mod apply;
+mod dry_run;
 mod engine;
 mod error;
 mod ledger;
@@ -58,6 +59,7 @@ mod literal;
 mod lock;
 mod plan;
 mod postgres;
+mod progress;
 mod recording;
 mod rollback;
 mod seed;
@@ -70,9 +72,11 @@ mod step;
 mod version;
 
 pub use apply::{Applied, Done, Run, migrate};
+pub use dry_run::{DryRun, dry_run};
 pub use error::{Direction, MigrationError};
 pub use ledger::{Entry, LEDGER};
-pub use plan::{Plan, PlannedStep, plan};
+pub use plan::{Plan, PlannedStep, plan, plan_back};
+pub use progress::{PROGRESS, Partial};
 pub use recording::Recording;
 pub use rollback::{Rollback, rollback};
 pub use seed::{Seed, Seeder, seed};
