@@ -23,12 +23,30 @@ impl MySqlServer {
         Ok(Self { url, options: options.disable_statement_logging() })
     }
 
-    pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+    pub(crate) async fn create(
+        &self,
+        new: &NewTenant,
+        set: &MigrationSet,
+        run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
         let mut admin = self.connect().await?;
-        let made = self.create_with(&mut admin, new, set, run).await;
+        let made = self.create_with(&mut admin, new, set, run, still_wanted).await;
         // Closing gives the lock back, whatever happened.
         admin.close().await.map_err(ServerError::refused("closing"))?;
         made
+    }
+
+    pub(crate) async fn drop_database(
+        &self,
+        name: &Ident,
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        let mut admin = self.connect().await?;
+        let dropped = drop_with(&mut admin, name, confirmed).await;
+        // Closing gives the lock back, whatever happened.
+        admin.close().await.map_err(ServerError::refused("closing"))?;
+        dropped
     }
 
     async fn create_with(
@@ -37,8 +55,10 @@ impl MySqlServer {
         new: &NewTenant,
         set: &MigrationSet,
         run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
     ) -> Result<(), ServerError> {
         lock(admin, &new.name).await?;
+        still_wanted.await?;
         create_database(admin, &new.name).await?;
         // Each statement of a migration commits by itself, so one that was cut short cannot be run again. Before
         // there is a login nothing of value can be there, and the half-made database is made anew.
@@ -78,6 +98,20 @@ impl MySqlServer {
             .map_err(|elapsed| ServerError::Unavailable(elapsed.into()))?
             .map_err(ServerError::refused("connecting"))
     }
+}
+
+async fn drop_with(
+    admin: &mut MySqlConnection,
+    name: &Ident,
+    confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+) -> Result<(), ServerError> {
+    lock(admin, name).await?;
+    confirmed.await?;
+    // The user first: from here on nobody can come.
+    execute(admin, "dropping the user", format!("DROP USER IF EXISTS '{}'@'%'", name.as_str())).await?;
+    // A transaction that is under way holds its tables; the default is to wait for a day.
+    execute(admin, "setting a timeout", format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
+    execute(admin, "dropping the database", format!("DROP DATABASE IF EXISTS {}", name.backticked())).await
 }
 
 async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {

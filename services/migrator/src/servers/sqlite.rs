@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use tenantry_migration::{MigrationSet, Run, migrate};
+use tokio::sync::Mutex;
 
 use super::{NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
@@ -9,6 +10,9 @@ use crate::ident::Ident;
 /// A folder of SQLite files: the standalone instance's.
 pub(crate) struct SqliteServer {
     folder: PathBuf,
+    /// Held while a file is made or removed. Within the process is enough: the
+    /// folder is one instance's alone.
+    lock: Mutex<()>,
 }
 
 impl SqliteServer {
@@ -16,15 +20,40 @@ impl SqliteServer {
     pub(crate) fn new(url: &str) -> Self {
         let folder = url.trim_start_matches("sqlite:");
         let folder = if folder.starts_with("//") { folder.trim_start_matches("//") } else { folder };
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), lock: Mutex::default() }
     }
 
-    pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+    pub(crate) async fn create(
+        &self,
+        new: &NewTenant,
+        set: &MigrationSet,
+        run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        let _held = self.lock.lock().await;
+        still_wanted.await?;
         tokio::fs::create_dir_all(&self.folder).await.map_err(ServerError::File)?;
         let db = self.connect(&new.name, true).await?;
         let migrated = migrate(&db, set, None, run).await;
         db.close().await?;
         Ok(migrated.map(drop)?)
+    }
+
+    pub(crate) async fn drop_database(
+        &self,
+        name: &Ident,
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        let _held = self.lock.lock().await;
+        confirmed.await?;
+        // The database last: as long as it is there, there is something to come back for.
+        for suffix in [".db-shm", ".db-wal", ".db"] {
+            match tokio::fs::remove_file(self.folder.join(format!("{}{suffix}", name.as_str()))).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(ServerError::File(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     pub(crate) async fn open(&self, name: &Ident) -> Result<DatabaseConnection, ServerError> {
