@@ -198,6 +198,7 @@ impl Plan {
             MigratorConfig::at(addresses.migrator, Mode::Dev, url, folder.identity(migrator::NAME)?, prefix);
         config.catalog_address = format!("http://{}", addresses.catalog);
         config.issuer = issuer(addresses);
+        config.central_database_url = Some(self.urls.central_database_url.clone().into());
         for server in &self.servers {
             let admin = format!("{}={}", server.name, server.admin_url);
             config.database_servers.push(admin.parse().map_err(anyhow::Error::msg)?);

@@ -14,7 +14,7 @@ use tenantry_rpc::{Clock, SystemClock};
 use url::Url;
 
 use crate::ident::Ident;
-use crate::servers::{ServerError, connect_one, sqlite_options};
+use crate::servers::{AdminDb, ServerError, connect_one, sqlite_options};
 use crate::sets;
 
 /// The databases of the control plane.
@@ -68,20 +68,25 @@ pub async fn migrate_central(urls: &CentralUrls) -> Result<[CentralReport; 2], C
 async fn one(url: &str, set: MigrationSet) -> Result<CentralReport, CentralError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| CentralError::Database { set: set.name(), source };
     ensure_database(url).await?;
-    let mut options = ConnectOptions::new(url);
-    options.map_sqlx_sqlite_opts(|options| {
-        let path = options.get_filename().to_owned();
-        sqlite_options(options, &path, true)
-    });
-    let db = connect_one(options).await.map_err(|error| failed(error.into()))?;
-    if db.get_database_backend() == sea_orm::DbBackend::Postgres {
-        lock_out_tenants(&db).await.map_err(|error| failed(error.into()))?;
+    let db = open_central(url, true).await.map_err(|error| failed(error.into()))?;
+    if db.raw().get_database_backend() == sea_orm::DbBackend::Postgres {
+        lock_out_tenants(db.raw()).await.map_err(|error| failed(error.into()))?;
     }
     let run = Run::new(RunId::new(&SystemIds).0, SystemClock.now());
-    let migrated = migrate(&db, &set, None, &run).await;
+    let migrated = migrate(db.raw(), &set, None, &run).await;
     db.close().await.map_err(|error| failed(error.into()))?;
     let applied = migrated.map_err(|error| failed(error.into()))?;
     Ok(CentralReport { set: set.name(), applied: applied.versions().map(str::to_owned).collect() })
+}
+
+/// Opens a database of the control plane, as whoever its URL names.
+pub(crate) async fn open_central(url: &str, create: bool) -> Result<AdminDb, ServerError> {
+    let mut options = ConnectOptions::new(url);
+    options.map_sqlx_sqlite_opts(move |options| {
+        let path = options.get_filename().to_owned();
+        sqlite_options(options, &path, create)
+    });
+    connect_one(options).await.map(AdminDb::new)
 }
 
 /// Tenants' login roles are on the same server, as a rule, and PostgreSQL lets

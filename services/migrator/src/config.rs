@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use secrecy::SecretString;
 use tenantry_rpc::auth::ServiceKeyFiles;
 use tenantry_rpc::server::{Mode, ServerConfig};
 
+use crate::app::rollouts::EngineSettings;
 use crate::ident::Prefix;
 use crate::servers::ServerAddress;
 use crate::store::OwnDatabaseConfig;
@@ -36,6 +38,23 @@ pub struct MigratorConfig {
     #[arg(long = "database-server", env = "MIGRATOR_DATABASE_SERVERS", value_delimiter = ',', hide_env_values = true)]
     pub database_servers: Vec<ServerAddress>,
 
+    /// The central database, for the commands that migrate it by RPC. Without it there is "migrate-central".
+    #[arg(long, env = "CATALOG_DATABASE_URL", hide_env_values = true)]
+    pub central_database_url: Option<SecretString>,
+
+    /// How long a statement of a migration waits for a table before it lets everybody else pass and tries again, in
+    /// milliseconds.
+    #[arg(long, env = "MIGRATOR_LOCK_TIMEOUT_MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub lock_timeout_ms: u64,
+
+    /// How long a statement of a migration may run, in milliseconds, unless the migration says otherwise.
+    #[arg(long, env = "MIGRATOR_STATEMENT_TIMEOUT_MS", default_value_t = 600_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub statement_timeout_ms: u64,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rollouts: EngineSettings,
+
     /// What the names of databases and roles begin with: at most 6 characters.
     #[arg(long, env = "MIGRATOR_DATABASE_PREFIX", default_value = "tnt_")]
     pub database_prefix: Prefix,
@@ -61,6 +80,10 @@ impl MigratorConfig {
             catalog_address: "http://127.0.0.1:50051".to_owned(),
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),
+            central_database_url: None,
+            lock_timeout_ms: 2_000,
+            statement_timeout_ms: 600_000,
+            rollouts: EngineSettings::default(),
             database_prefix,
         }
     }

@@ -15,6 +15,7 @@ mod servers;
 pub mod sets;
 mod store;
 
+pub use app::rollouts::EngineSettings;
 pub use central::{CentralError, CentralReport, CentralUrls, migrate_central};
 pub use config::MigratorConfig;
 pub use ident::{Ident, IdentError, Prefix};

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_api::migrator::v1::migration_service_server::MigrationServiceServer;
+use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_migration::MigrationError;
@@ -13,9 +15,12 @@ use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
-use crate::app::{App, CatalogClient};
-use crate::grpc::TenantDatabaseGrpc;
+use crate::app::reporter::{self, Reporter};
+use crate::app::rollouts::{Engine, Wake};
+use crate::app::{App, CatalogClient, Settings};
+use crate::grpc::{MigrationGrpc, RolloutGrpc, TenantDatabaseGrpc};
 use crate::servers::DatabaseServers;
 use crate::store::{OwnDb, StoreError};
 use crate::{MigratorConfig, sets};
@@ -49,6 +54,7 @@ pub enum StartError {
 /// A migrator that has its port and its database, and does not serve yet.
 pub struct Migrator {
     app: Arc<App>,
+    engine: Engine,
     server: BoundServer,
 }
 
@@ -77,13 +83,28 @@ impl Migrator {
             servers,
             prefix: config.database_prefix,
             tenant_set: sets::tenant()?,
+            central_set: sets::central()?,
+            settings: Settings {
+                mode: config.server.mode,
+                central_database_url: config.central_database_url,
+                lock_timeout: Duration::from_millis(config.lock_timeout_ms),
+                statement_timeout: Duration::from_millis(config.statement_timeout_ms),
+            },
+            rollouts: Wake::default(),
+            reporter: Reporter::default(),
+            tasks: TaskTracker::new(),
+            stopping: Shutdown::new(),
             catalog: CatalogClient::new(catalog),
         });
         let server = ServerBuilder::new(NAME, config.server)
             .service(TenantDatabaseServiceServer::new(TenantDatabaseGrpc(app.clone())))
+            .service(MigrationServiceServer::new(MigrationGrpc(app.clone())))
+            .service(RolloutServiceServer::new(RolloutGrpc(app.clone())))
             .build(Arc::new(verifier), listener)
             .await?;
-        Ok(Self { app, server })
+        let holder = app.ids.uuid().to_string();
+        let engine = Engine { app: app.clone(), settings: config.rollouts, holder };
+        Ok(Self { app, engine, server })
     }
 }
 
@@ -93,8 +114,24 @@ impl Started for Migrator {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        self.server.serve(shutdown).await;
-        if let Err(error) = self.app.db.clone().close().await {
+        let Self { app, engine, server } = self;
+        let stopping = async {
+            shutdown.begun().await;
+            app.stopping.begin();
+        };
+        tokio::join!(
+            server.serve(shutdown.clone()),
+            engine.run(shutdown.clone()),
+            reporter::run(app.clone(), shutdown.clone()),
+            stopping,
+        );
+        // Commands go on without their callers, but not for ever.
+        app.tasks.close();
+        tokio::select! {
+            () = app.tasks.wait() => {}
+            () = shutdown.forced() => {}
+        }
+        if let Err(error) = app.db.clone().close().await {
             tracing::debug!(%error, "the migrator's own database did not close");
         }
     }

@@ -113,6 +113,8 @@ ids! {
     EventId = "event";
     /// One run of migrations.
     RunId = "run";
+    /// One change of the schema for many databases.
+    RolloutId = "rollout";
     /// A person in a company's CRM.
     PersonId = "person";
 }

@@ -65,7 +65,7 @@ pub(crate) async fn read<C: ConnectionTrait>(
             entries.sort_by(|a, b| a.version.cmp(&b.version));
             Ok(Some(entries))
         }
-        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) if is_missing_table(&error) => Ok(None),
         Err(source) => Err(MigrationError::Database { doing: "reading the ledger", source }),
     }
 }
@@ -80,7 +80,8 @@ fn entry(row: &QueryResult) -> Result<Entry, DbErr> {
     })
 }
 
-pub(crate) fn is_missing(error: &DbErr) -> bool {
+/// Whether the statement named a table that is not there.
+pub fn is_missing_table(error: &DbErr) -> bool {
     match code(error).as_deref() {
         Some("42P01" | "42S02") => true,
         _ => driver(error).is_some_and(|e| e.message().starts_with("no such table")),

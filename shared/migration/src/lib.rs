@@ -70,11 +70,12 @@ mod squash;
 mod status;
 mod step;
 mod version;
+mod wipe;
 
 pub use apply::{Applied, Done, Run, migrate};
 pub use dry_run::{DryRun, dry_run};
 pub use error::{Direction, MigrationError};
-pub use ledger::{Entry, LEDGER};
+pub use ledger::{Entry, LEDGER, is_missing_table};
 pub use plan::{Plan, PlannedStep, plan, plan_back};
 pub use progress::{PROGRESS, Partial};
 pub use recording::Recording;
@@ -82,3 +83,4 @@ pub use rollback::{Rollback, rollback};
 pub use seed::{Seed, Seeder, seed};
 pub use set::{Kind, Migration, MigrationSet, SetBuilder};
 pub use status::{Status, status};
+pub use wipe::wipe;

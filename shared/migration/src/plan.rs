@@ -66,6 +66,43 @@ impl MigrationSet {
         self.planned(backend, status, Goal::Down { to, chosen: None })
     }
 
+    /// What takes a database from one version to another, up or back, as far as that can be told without its ledger.
+    ///
+    /// # Errors
+    /// [`MigrationError::NoSuchVersion`] of `to`, [`MigrationError::Irreversible`], [`MigrationError::Recording`].
+    pub fn plan_between(&self, backend: DbBackend, from: Option<&str>, to: &str) -> Result<Plan, MigrationError> {
+        self.must_contain(Some(to))?;
+        let from = from.unwrap_or_default();
+        let (direction, low, high) = if from <= to { (Direction::Up, from, to) } else { (Direction::Down, to, from) };
+        let recordings = self.recordings(backend)?;
+        let between = self.migrations().iter().zip(recordings);
+        let between = between.filter(|(migration, _)| low < migration.version() && migration.version() <= high);
+        let mut steps = Vec::new();
+        for (migration, recording) in between {
+            if let (Direction::Down, Some(reason)) = (direction, migration.irreversible_reason()) {
+                return Err(MigrationError::Irreversible { version: migration.version().to_owned(), reason });
+            }
+            let statements = match direction {
+                Direction::Up => &recording.up,
+                Direction::Down => &recording.down,
+            };
+            steps.push(PlannedStep {
+                version: migration.version().to_owned(),
+                direction,
+                checksum: recording.checksum.clone(),
+                kind: migration.kind(),
+                both: migration.is_both(),
+                transactional: migration.is_transactional(),
+                irreversible: migration.irreversible_reason(),
+                statements: statements.clone(),
+            });
+        }
+        if direction == Direction::Down {
+            steps.reverse();
+        }
+        Ok(Plan { set: self.name(), steps })
+    }
+
     fn planned(&self, backend: DbBackend, status: &Status, mut goal: Goal<'_>) -> Result<Plan, MigrationError> {
         let steps = goal.remaining(self, backend, status)?.into_iter().map(|step| PlannedStep {
             version: step.version().to_owned(),

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement
 use crate::{
     engine::Engine,
     error::{Direction, MigrationError, driver},
-    ledger::is_missing,
+    ledger::is_missing_table,
     set::MigrationSet,
     step::Step,
 };
@@ -51,7 +51,7 @@ pub(crate) async fn read<C: ConnectionTrait>(conn: &C, set: &MigrationSet) -> Re
         Ok(row) => {
             row.as_ref().map(partial).transpose().map_err(MigrationError::database("reading a migration's progress"))
         }
-        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) if is_missing_table(&error) => Ok(None),
         Err(source) => Err(MigrationError::Database { doing: "reading a migration's progress", source }),
     }
 }

@@ -56,6 +56,32 @@ pub fn is_crowded(error: &sqlx::Error) -> bool {
     mysql.is_some_and(|error| [1040, 1203, 1226].contains(&error.number()))
 }
 
+/// Whether the server answers, and has no database of this name.
+pub fn is_missing_database(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        return error.code() == "3D000";
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        return error.number() == 1049;
+    }
+    // SQLITE_CANTOPEN.
+    sqlite_code(error).is_some_and(|code| code & 0xff == 14)
+}
+
+/// Whether the server's disk, or what it was given of one, is full.
+pub fn is_disk_full(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        return error.code() == "53100";
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        return [1021, 1041, 1114].contains(&error.number());
+    }
+    // SQLITE_FULL.
+    sqlite_code(error).is_some_and(|code| code & 0xff == 13)
+}
+
 /// Whether the server cannot be reached, or has no room, at the moment.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     let no_pool = matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed);

@@ -44,11 +44,12 @@ impl TenancyLayer {
 
     async fn placement(&self, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
         let placement = self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)?;
-        if claims.access_epoch() <= placement.access_epoch && placement.state == TenantState::Active {
+        let serves = placement.state == TenantState::Active && self.schema.check(&placement.schema_version).is_ok();
+        if serves && claims.access_epoch() <= placement.access_epoch {
             return Ok(placement);
         }
-        // What is remembered may be older than the token, or than the state.
-        self.directory.refresh(claims.tenant()).await;
+        // What is remembered may be older than the token, than the state, or than a migration.
+        self.directory.refresh_unless_just_asked(claims.tenant()).await;
         self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)
     }
 

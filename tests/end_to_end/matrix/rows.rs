@@ -123,6 +123,34 @@ rows! { world:
         "server": "local",
     }),
     "tenantry.migrator.v1.TenantDatabaseService/GetTenantDatabase" => json!({ "company_id": world.one.id }),
+
+    "tenantry.migrator.v1.MigrationService/Migrate" => json!({ "target": company(&world.one.id) }),
+    "tenantry.migrator.v1.MigrationService/Rollback" => json!({ "target": company(&world.spare().await?), "force": true }),
+    "tenantry.migrator.v1.MigrationService/Reset" => json!({ "target": company(&world.in_maintenance().await?) }),
+    "tenantry.migrator.v1.MigrationService/Refresh" => json!({ "target": company(&world.in_maintenance().await?) }),
+    "tenantry.migrator.v1.MigrationService/Fresh" => json!({ "target": company(&world.in_maintenance().await?) }),
+    "tenantry.migrator.v1.MigrationService/Seed" => json!({ "target": company(&world.one.id) }),
+    "tenantry.migrator.v1.MigrationService/GetMigrationStatus" => json!({ "target": { "central": true } }),
+    "tenantry.migrator.v1.MigrationService/PlanMigration" => json!({ "target": company(&world.one.id) }),
+
+    "tenantry.migrator.v1.RolloutService/CreateRollout" => json!({
+        "targets": { "company_ids": [world.one.id] },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.migrator.v1.RolloutService/GetRollout" => json!({ "id": world.rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/ListRollouts" => json!({ "page_size": 10 }),
+    "tenantry.migrator.v1.RolloutService/ListRolloutTargets" => json!({ "rollout_id": world.rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/WatchRollout" => json!({ "id": world.rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/PauseRollout" => json!({ "id": world.rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/ResumeRollout" => json!({ "id": world.rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/CancelRollout" => json!({ "id": world.rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/RetryFailedTargets" => json!({ "id": world.rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/RollbackRollout" => json!({ "id": world.cancelled_rollout().await? }),
+    "tenantry.migrator.v1.RolloutService/GetFleetStatus" => json!({}),
+}
+
+fn company(id: &str) -> Value {
+    json!({ "company_id": id })
 }
 
 fn fresh_id() -> String {

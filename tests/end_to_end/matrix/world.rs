@@ -85,6 +85,39 @@ impl World {
         text(&self.operate("DeleteCompany", body).await?, "id")
     }
 
+    /// A spare company in maintenance.
+    pub(crate) async fn in_maintenance(&self) -> anyhow::Result<String> {
+        let body = json!({ "id": self.spare().await?, "reason": "a migration" });
+        text(&self.operate("EnterMaintenance", body).await?, "id")
+    }
+
+    /// A rollout that has looked at one database and soaks for an hour; the only one under way.
+    pub(crate) async fn rollout(&self) -> anyhow::Result<String> {
+        let fleet = self.roll("GetFleetStatus", json!({})).await?;
+        if let Some(active) = fleet["active_rollout_id"].as_str().filter(|id| !id.is_empty()) {
+            self.roll("CancelRollout", json!({ "id": active })).await?;
+        }
+        let policy = json!({ "canary": { "count": 1 }, "soak": "3600s", "verify": true });
+        let created = self.roll("CreateRollout", json!({ "policy": policy })).await?;
+        let id = text(&created["rollout"], "id")?;
+        while self.roll("GetRollout", json!({ "id": id })).await?["wave"] != 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Ok(id)
+    }
+
+    /// One that was cancelled then.
+    pub(crate) async fn cancelled_rollout(&self) -> anyhow::Result<String> {
+        let id = self.rollout().await?;
+        self.roll("CancelRollout", json!({ "id": id })).await?;
+        Ok(id)
+    }
+
+    async fn roll(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
+        let rpc = format!("tenantry.migrator.v1.RolloutService/{rpc}");
+        self.wire.ask(&rpc, Some(&self.operator.token), body).await
+    }
+
     async fn operate(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
         let rpc = format!("tenantry.catalog.v1.CompanyService/{rpc}");
         self.wire.ask(&rpc, Some(&self.operator.token), body).await

@@ -23,8 +23,15 @@ const OWNER: &[&str] = &[];
 
 /// What operators may do. Nothing in a company's database: for that they act for
 /// one of its users, by token exchange.
-pub(crate) const OPERATOR_SCOPES: &[&str] =
-    &["catalog.companies.read", "catalog.companies.write", "catalog.companies.list", "migrator.databases.read"];
+pub(crate) const OPERATOR_SCOPES: &[&str] = &[
+    "catalog.companies.read",
+    "catalog.companies.write",
+    "catalog.companies.list",
+    "migrator.databases.read",
+    "migrator.databases.write",
+    "migrator.rollouts.read",
+    "migrator.rollouts.write",
+];
 
 impl Role {
     pub(crate) fn as_str(self) -> &'static str {

@@ -4,7 +4,13 @@ use tenantry_migration::{MigrationError, MigrationSet, SetBuilder};
 
 mod m20260101_000100_databases;
 mod m20260101_000200_runs;
+mod m20260101_000400_rollouts;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
-    SetBuilder::new("migrator").add(m20260101_000100_databases::Migration).add(m20260101_000200_runs::Migration).build()
+    SetBuilder::new("migrator")
+        .add_both(super::both::migrations())
+        .add(m20260101_000100_databases::Migration)
+        .add(m20260101_000200_runs::Migration)
+        .add(m20260101_000400_rollouts::Migration)
+        .build()
 }

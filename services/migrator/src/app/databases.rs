@@ -4,7 +4,7 @@ use tenantry_ids::{CompanyId, DatabaseId};
 use tenantry_migration::seed;
 use tenantry_rpc::{Context, Error, Reason};
 
-use super::App;
+use super::{App, rollouts};
 use crate::ident::{Ident, IdentError};
 use crate::servers::{DatabaseServer, NewTenant, ServerError, Verifier};
 use crate::store::StoreError;
@@ -30,8 +30,15 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Re
     let server = server(app, &claim)?;
     let tenant = NewTenant { name: Ident::new(&claim.name)?, verifier: new.verifier };
     let still_wanted = async { expect_kept(app, claim.company_id).await.map(drop).map_err(ServerError::withdrawn) };
-    server.create(&tenant, &app.tenant_set, &app.run(context), still_wanted).await?;
-    let version = app.tenant_set.head().unwrap_or_default();
+    // One that is made already keeps its version: bringing it further is a rollout's work.
+    let set = match (claim.state, claim.schema_version.as_deref()) {
+        (ClaimState::Ready, Some(version)) if app.tenant_set.contains(version) => {
+            app.tenant_set.up_to(version).map_err(ServerError::from)?
+        }
+        _ => rollouts::set_for_new_databases(app).await?,
+    };
+    server.create(&tenant, &set, &app.run(context), still_wanted).await?;
+    let version = set.head().unwrap_or_default();
     claims::note_ready(&app.db, claim.database_id, version, app.clock.now()).await?;
     expect_kept(app, claim.company_id).await
 }
@@ -55,7 +62,7 @@ async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
         return Ok(known);
     }
     let name = app.prefix.database(new.database)?;
-    let server = app.servers.get(&new.server).ok_or_else(|| server_not_found(&new.server))?;
+    let server = app.servers.named(&new.server)?;
     let row = NewClaim {
         database: new.database,
         company: new.company,
@@ -83,22 +90,15 @@ pub(super) fn claimed_by_another() -> Error {
 }
 
 pub(super) fn server<'a>(app: &'a App, claim: &Claim) -> Result<&'a DatabaseServer, Error> {
-    app.servers.get(&claim.server).ok_or_else(|| server_not_found(&claim.server))
-}
-
-fn server_not_found(name: &str) -> Error {
-    Error::new(
-        Reason::DatabaseServerNotFound,
-        format!("the migrator has no database server {name:?}; configure it with --database-server"),
-    )
+    app.servers.named(&claim.server)
 }
 
 /// Puts the seed data in.
 pub(crate) async fn seed_database(app: &App, company: CompanyId) -> Result<Claim, Error> {
     let claim = find(app, company).await?;
     let db = server(app, &claim)?.open(&Ident::new(&claim.name)?).await?;
-    let seeded = seed(&db, &app.tenant_set).await;
-    db.close().await.map_err(ServerError::from)?;
+    let seeded = seed(db.raw(), &app.tenant_set).await;
+    db.close().await?;
     seeded.map_err(ServerError::from)?;
     claims::note_seeded(&app.db, claim.database_id, app.clock.now()).await?;
     find(app, company).await

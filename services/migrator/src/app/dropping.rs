@@ -1,20 +1,15 @@
 //! Dropping one tenant's database, for good.
 
-use std::time::Duration;
-
-use tenantry_api::catalog::v1::{CompanyState, ListTenantsRequest, Tenant};
+use tenantry_api::catalog::v1::{CompanyState, Tenant};
 use tenantry_ids::{CompanyId, DatabaseId};
-use tenantry_rpc::{Context, Error, Reason, client};
+use tenantry_rpc::{Error, Reason};
 
-use super::App;
 use super::databases::{claimed_by_another, server};
+use super::{App, fleet};
 use crate::ident::Ident;
 use crate::servers::ServerError;
 use crate::store::StoreError;
 use crate::store::claims::{self, Claim, ClaimState, NewClaim};
-
-/// How long a caller waits before another try.
-const SOON: Duration = Duration::from_secs(2);
 
 /// A database that is not wanted any more.
 pub(crate) struct Unwanted {
@@ -24,13 +19,13 @@ pub(crate) struct Unwanted {
 }
 
 /// Drops a company's database. Its claim stays as a tombstone, so that the company never gets another.
-pub(crate) async fn drop_database(app: &App, context: &Context, unwanted: Unwanted) -> Result<(), Error> {
+pub(crate) async fn drop_database(app: &App, unwanted: Unwanted) -> Result<(), Error> {
     let Some(claim) = claim(app, &unwanted).await? else { return Ok(()) };
     if claim.state == ClaimState::Dropped {
         return Ok(());
     }
     let confirmed = async {
-        let noted = confirm_and_note(app, context, &claim).await;
+        let noted = confirm_and_note(app, &claim).await;
         noted.map_err(ServerError::withdrawn)
     };
     server(app, &claim)?.drop_database(&Ident::new(&claim.name)?, confirmed).await?;
@@ -65,14 +60,8 @@ async fn claim(app: &App, unwanted: &Unwanted) -> Result<Option<Claim>, Error> {
 }
 
 /// Runs under the lock that creating takes too: from here on no creation goes ahead.
-async fn confirm_and_note(app: &App, context: &Context, claim: &Claim) -> Result<(), Error> {
-    let request = ListTenantsRequest { company_ids: vec![claim.company_id.to_string()], ..Default::default() };
-    let answer = app.catalog.clone().list_tenants(client::request(request, context.deadline())).await;
-    let answer = answer.map_err(|status| {
-        let message = "the catalog cannot be asked whether it still wants the database dropped; try again";
-        Error::new(Reason::DirectoryUnavailable, message).retry_after(SOON).caused_by(status)
-    })?;
-    if let Some(tenant) = answer.into_inner().tenants.first().filter(|tenant| !may_go(tenant)) {
+async fn confirm_and_note(app: &App, claim: &Claim) -> Result<(), Error> {
+    if let Some(tenant) = fleet::find(&app.catalog, claim.company_id).await?.filter(|tenant| !may_go(tenant)) {
         let state = tenant.state().as_str_name().trim_start_matches("COMPANY_STATE_").to_owned();
         let message = format!("the catalog has the company {state}; its database is not dropped before its purge");
         return Err(Error::new(Reason::CompanyState, message).with("state", state));

@@ -3,7 +3,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use tenantry_migration::MigrationError;
 use tenantry_rpc::{Error, Reason};
-use tenantry_store::{driver, is_conflict, is_unavailable};
+use tenantry_store::{driver, is_conflict, is_disk_full, is_missing_database, is_unavailable};
 
 use crate::ident::IdentError;
 
@@ -13,6 +13,12 @@ pub(crate) enum ServerError {
     /// It cannot be reached, or has no room.
     #[error("the database server cannot be reached")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It has no database of that name.
+    #[error("the server has no such database")]
+    Missing(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Its disk is full.
+    #[error("the database server's disk is full")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Somebody else is making the same database.
     #[error("the same database is being worked on")]
     Busy,
@@ -45,8 +51,11 @@ impl ServerError {
 
     /// For the errors of one kind of statement.
     pub(crate) fn refused(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
-        move |source| {
-            if is_unavailable(&source) { Self::Unavailable(source.into()) } else { Self::Refused { doing, source } }
+        move |source| match source {
+            source if is_missing_database(&source) => Self::Missing(source.into()),
+            source if is_disk_full(&source) => Self::Full(source.into()),
+            source if is_unavailable(&source) => Self::Unavailable(source.into()),
+            source => Self::Refused { doing, source },
         }
     }
 }
@@ -59,29 +68,51 @@ impl From<IdentError> for ServerError {
 
 impl From<DbErr> for ServerError {
     fn from(error: DbErr) -> Self {
-        if unavailable(&error) {
-            return Self::Unavailable(error.into());
+        match Place::of(&error) {
+            Some(Place::Away) => Self::Unavailable(error.into()),
+            Some(Place::Missing) => Self::Missing(error.into()),
+            Some(Place::Full) => Self::Full(error.into()),
+            None => Self::Migration(MigrationError::Database { doing: "connecting", source: error }),
         }
-        Self::Migration(MigrationError::Database { doing: "connecting", source: error })
     }
 }
 
-fn unavailable(error: &DbErr) -> bool {
-    matches!(error, DbErr::ConnectionAcquire(_)) || driver(error).is_some_and(is_unavailable)
+/// What an error says of the server or the database as a whole.
+enum Place {
+    Away,
+    Missing,
+    Full,
+}
+
+impl Place {
+    fn of(error: &DbErr) -> Option<Self> {
+        if matches!(error, DbErr::ConnectionAcquire(_)) {
+            return Some(Self::Away);
+        }
+        let driver = driver(error)?;
+        match driver {
+            error if is_missing_database(error) => Some(Self::Missing),
+            error if is_disk_full(error) => Some(Self::Full),
+            error if is_unavailable(error) => Some(Self::Away),
+            _ => None,
+        }
+    }
 }
 
 impl From<MigrationError> for ServerError {
     fn from(error: MigrationError) -> Self {
-        if let MigrationError::Failed { source, .. } | MigrationError::Database { source, .. } = &error
-            && is_conflict(source)
-        {
-            return Self::Busy;
-        }
-        let lost = match &error {
-            MigrationError::Failed { source, .. } | MigrationError::Database { source, .. } => unavailable(source),
-            _ => matches!(error, MigrationError::LockLost),
+        let source = match &error {
+            MigrationError::Failed { source, .. } | MigrationError::Database { source, .. } => source,
+            MigrationError::LockLost => return Self::Unavailable(error.into()),
+            _ => return Self::Migration(error),
         };
-        if lost { Self::Unavailable(error.into()) } else { Self::Migration(error) }
+        match Place::of(source) {
+            Some(Place::Away) => Self::Unavailable(error.into()),
+            Some(Place::Missing) => Self::Missing(error.into()),
+            Some(Place::Full) => Self::Full(error.into()),
+            None if is_conflict(source) => Self::Busy,
+            None => Self::Migration(error),
+        }
     }
 }
 
@@ -94,6 +125,14 @@ impl From<ServerError> for Error {
                     .retry_after(soon)
                     .caused_by(source)
             }
+            ServerError::Missing(source) => {
+                let message = "the server has no such database; restore it, or let the catalog create it again";
+                Error::new(Reason::DatabaseMissing, message).caused_by(source)
+            }
+            ServerError::Full(source) => {
+                let message = "the database server's disk is full; make room and try again";
+                Error::new(Reason::DatabaseServerFull, message).retry_after(LATER).caused_by(source)
+            }
             ServerError::Busy => {
                 Error::new(Reason::MigrationInProgress, "somebody else works on this database; try again")
                     .retry_after(soon)
@@ -105,15 +144,38 @@ impl From<ServerError> for Error {
     }
 }
 
+/// When a full disk may have been mended.
+const LATER: Duration = Duration::from_secs(60);
+
 fn of_migration(error: MigrationError, soon: Duration) -> Error {
-    let message = error.to_string();
+    let message = in_full(&error);
     let (reason, retry) = match &error {
         MigrationError::Locked { .. } => (Reason::MigrationInProgress, true),
+        MigrationError::Blocked { .. } => (Reason::MigrationBlocked, true),
+        MigrationError::TimedOut { .. } => (Reason::MigrationTimedOut, false),
         MigrationError::ChecksumMismatch { .. } => (Reason::ChecksumMismatch, false),
         MigrationError::UnknownVersion { .. } => (Reason::SchemaTooNew, false),
         MigrationError::Failed { .. } => (Reason::MigrationFailed, false),
+        MigrationError::Irreversible { .. } => (Reason::MigrationIrreversible, false),
+        MigrationError::NoSuchVersion { .. } => (Reason::MigrationNotFound, false),
+        MigrationError::NoDryRun => (Reason::DryRunUnsupported, false),
         _ => return Error::internal(error),
     };
     let error = Error::new(reason, message).caused_by(error);
     if retry { error.retry_after(soon) } else { error }
+}
+
+/// With the server's own words about a statement of a migration: the callers are operators and the catalog, and
+/// nobody else can mend it.
+fn in_full(error: &MigrationError) -> String {
+    match error {
+        MigrationError::Failed { source, .. } => match driver(source).and_then(sqlx::Error::as_database_error) {
+            Some(refusal) => {
+                let code = refusal.code().unwrap_or_default();
+                format!("{error}: {} ({code})", refusal.message())
+            }
+            None => error.to_string(),
+        },
+        _ => error.to_string(),
+    }
 }

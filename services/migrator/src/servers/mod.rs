@@ -10,9 +10,10 @@ mod sqlite;
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_migration::{MigrationSet, Run};
+use tenantry_rpc::{Error, Reason};
 
 pub(crate) use error::ServerError;
 pub(crate) use mysql::MySqlServer;
@@ -119,12 +120,50 @@ impl DatabaseServer {
         }
     }
 
-    /// Opens a tenant's database for migrations and seeds: a pool of one.
-    pub(crate) async fn open(&self, name: &Ident) -> Result<DatabaseConnection, ServerError> {
-        match self {
+    /// Opens a tenant's database for migrations and seeds.
+    pub(crate) async fn open(&self, name: &Ident) -> Result<AdminDb, ServerError> {
+        let opened = match self {
             Self::Postgres(server) => server.open(name).await,
             Self::MySql(server) => server.open(name).await,
             Self::Sqlite(server) => server.open(name).await,
+        };
+        opened.map(AdminDb)
+    }
+
+    /// Builds a database from nothing by `set`, which proves its statements here. What is built is the template of new
+    /// databases where there are templates, and otherwise gone again.
+    pub(crate) async fn rehearse(&self, set: &MigrationSet, run: &Run, scratch: &Ident) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => Box::pin(server.rehearse(set, run)).await,
+            Self::MySql(server) => Box::pin(server.rehearse(set, run, scratch)).await,
+            Self::Sqlite(_) => Box::pin(sqlite::rehearse(set, run)).await,
+        }
+    }
+
+    /// What the server needs after a database's schema has changed.
+    pub(crate) async fn settle(&self, name: &Ident) -> Result<(), ServerError> {
+        match self {
+            // Default privileges give the tenants' group its rows in each new table.
+            Self::Postgres(_) | Self::Sqlite(_) => Ok(()),
+            Self::MySql(server) => server.grant_new_tables(name).await,
+        }
+    }
+
+    /// As migrations are recorded for it.
+    pub(crate) fn backend(&self) -> DbBackend {
+        match self {
+            Self::Postgres(_) => DbBackend::Postgres,
+            Self::MySql(_) => DbBackend::MySql,
+            Self::Sqlite(_) => DbBackend::Sqlite,
+        }
+    }
+
+    /// The engine, as people name it.
+    pub(crate) fn engine(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::MySql(_) => "mysql",
+            Self::Sqlite(_) => "sqlite",
         }
     }
 
@@ -146,8 +185,28 @@ impl DatabaseServers {
         addresses.iter().map(server).collect::<Result<_, _>>().map(Self)
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&DatabaseServer> {
-        self.0.get(name)
+    pub(crate) fn named(&self, name: &str) -> Result<&DatabaseServer, Error> {
+        self.0.get(name).ok_or_else(|| {
+            let message = format!("the migrator has no database server {name:?}; configure it with --database-server");
+            Error::new(Reason::DatabaseServerNotFound, message)
+        })
+    }
+}
+
+/// One database as its administrator: the only road to it beside the tenant's own. A pool of one connection.
+pub(crate) struct AdminDb(DatabaseConnection);
+
+impl AdminDb {
+    pub(crate) fn new(raw: DatabaseConnection) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) fn raw(&self) -> &DatabaseConnection {
+        &self.0
+    }
+
+    pub(crate) async fn close(self) -> Result<(), ServerError> {
+        Ok(self.0.close().await?)
     }
 }
 

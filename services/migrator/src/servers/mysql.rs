@@ -1,7 +1,7 @@
-use sea_orm::{ConnectOptions, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
-use tenantry_migration::{LEDGER, MigrationSet, Run, migrate, status};
+use tenantry_migration::{LEDGER, MigrationError, MigrationSet, PROGRESS, Run, migrate, status};
 
 use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
@@ -68,13 +68,47 @@ impl MySqlServer {
             create_database(admin, &new.name).await?;
         }
         let db = self.open(&new.name).await?;
-        let migrated = migrate(&db, set, None, run).await;
+        let filled = fill(&db, set, run).await;
         db.close().await?;
-        migrated?;
+        filled?;
         for statement in user_statements(is_mariadb(admin).await?, new) {
             execute(admin, "creating the user", statement).await?;
         }
         grant_rows(admin, &new.name).await
+    }
+
+    /// Gives the tenant's user its rows in every table that a migration has made since.
+    pub(crate) async fn grant_new_tables(&self, name: &Ident) -> Result<(), ServerError> {
+        let mut admin = self.connect().await?;
+        let granted = grant_rows(&mut admin, name).await;
+        admin.close().await.map_err(ServerError::refused("closing"))?;
+        granted
+    }
+
+    /// Step by step, as the fleet gets it; what an earlier rehearsal left is dropped first.
+    pub(crate) async fn rehearse(&self, set: &MigrationSet, run: &Run, scratch: &Ident) -> Result<(), ServerError> {
+        let mut admin = self.connect().await?;
+        let rehearsed = self.rehearse_with(&mut admin, set, run, scratch).await;
+        admin.close().await.map_err(ServerError::refused("closing"))?;
+        rehearsed
+    }
+
+    async fn rehearse_with(
+        &self,
+        admin: &mut MySqlConnection,
+        set: &MigrationSet,
+        run: &Run,
+        scratch: &Ident,
+    ) -> Result<(), ServerError> {
+        lock(admin, scratch).await?;
+        let drop_scratch = format!("DROP DATABASE IF EXISTS {}", scratch.backticked());
+        execute(admin, "dropping a scratch database", drop_scratch.clone()).await?;
+        create_database(admin, scratch).await?;
+        let db = self.open(scratch).await?;
+        let migrated = migrate(&db, set, None, run).await;
+        db.close().await?;
+        execute(admin, "dropping a scratch database", drop_scratch).await?;
+        Ok(migrated.map(drop)?)
     }
 
     async fn is_half_made(&self, name: &Ident, set: &MigrationSet) -> Result<bool, ServerError> {
@@ -114,6 +148,18 @@ async fn drop_with(
     execute(admin, "dropping the database", format!("DROP DATABASE IF EXISTS {}", name.backticked())).await
 }
 
+/// An empty database gets the whole schema in one message; what is left of it, or new since, step by step.
+async fn fill(db: &DatabaseConnection, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+    if status(db, set).await?.applied.is_empty() {
+        match set.squash(db.get_database_backend(), run) {
+            Ok(script) => db.execute_unprepared(&script).await.map(drop)?,
+            Err(MigrationError::NotRecorded { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(migrate(db, set, None, run).await.map(drop)?)
+}
+
 async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
     let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
         .bind(format!("tenantry:create:{}", name.as_str()))
@@ -147,15 +193,19 @@ async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
     Ok(version.contains("MariaDB"))
 }
 
-/// Lets the tenant's user write into every table but the ledger, which is the
-/// migrator's. Table by table: there is no grant on all tables but one.
+/// Lets the tenant's user write into every table but the migrator's own, where it
+/// may not yet. Table by table: there is no grant on all tables but one.
 async fn grant_rows(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
     let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
-         WHERE table_schema = ? AND table_type = 'BASE TABLE' AND table_name <> ?",
+        "SELECT CONVERT(t.table_name USING utf8mb4) FROM information_schema.tables t \
+         WHERE t.table_schema = ? AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN (?, ?) \
+         AND NOT EXISTS (SELECT 1 FROM information_schema.table_privileges p WHERE p.grantee = ? \
+         AND p.table_schema = t.table_schema AND p.table_name = t.table_name AND p.privilege_type = 'INSERT')",
     )
     .bind(name.as_str())
     .bind(LEDGER)
+    .bind(PROGRESS)
+    .bind(format!("'{}'@'%'", name.as_str()))
     .fetch_all(&mut *admin)
     .await
     .map_err(ServerError::refused("listing the tables"))?;

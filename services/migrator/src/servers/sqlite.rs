@@ -68,6 +68,14 @@ impl SqliteServer {
     }
 }
 
+/// In memory.
+pub(crate) async fn rehearse(set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+    let db = connect_one(ConnectOptions::new("sqlite::memory:")).await?;
+    let migrated = migrate(&db, set, None, run).await;
+    db.close().await?;
+    Ok(migrated.map(drop)?)
+}
+
 /// How every SQLite file of ours is opened.
 pub(crate) fn sqlite_options(
     options: sqlx::sqlite::SqliteConnectOptions,

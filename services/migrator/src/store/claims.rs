@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, EntityTrait};
-use tenantry_ids::{CompanyId, DatabaseId};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryOrder, QuerySelect};
+use tenantry_ids::{CompanyId, DatabaseId, RolloutId};
 
 use super::{OwnDb, StoreError};
 
@@ -40,6 +40,12 @@ mod row {
         pub seeded_at: Option<DateTime<Utc>>,
         pub created_at: DateTime<Utc>,
         pub updated_at: DateTime<Utc>,
+        /// Raised whenever the version changes: what the catalog is told in order by.
+        pub version_sequence: i64,
+        /// The last of those that the catalog has.
+        pub reported_sequence: i64,
+        /// The last rollout that failed here, until one succeeds.
+        pub failed_rollout: Option<RolloutId>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -80,6 +86,9 @@ pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) ->
         seeded_at: Set(None),
         created_at: Set(now),
         updated_at: Set(now),
+        version_sequence: Set(0),
+        reported_sequence: Set(0),
+        failed_rollout: Set(None),
     };
     row::Entity::insert(row).exec_without_returning(db.raw()).await?;
     Ok(())
@@ -96,6 +105,7 @@ pub(crate) async fn note_ready(
     row::Entity::update_many()
         .col_expr(row::Column::State, Expr::value(row::State::Ready))
         .col_expr(row::Column::SchemaVersion, Expr::value(version))
+        .col_expr(row::Column::VersionSequence, Expr::col(row::Column::VersionSequence).add(1))
         .col_expr(row::Column::UpdatedAt, Expr::value(now))
         .filter(row::Column::DatabaseId.eq(database))
         .filter(row::Column::State.is_in([row::State::Creating, row::State::Ready]))
@@ -128,5 +138,139 @@ pub(crate) async fn note_seeded(db: &OwnDb, database: DatabaseId, now: DateTime<
         .filter(row::Column::DatabaseId.eq(database))
         .exec(db.raw())
         .await?;
+    Ok(())
+}
+
+/// Notes the version that a database has now; empty where nothing is applied.
+pub(crate) async fn note_version(
+    db: &impl ConnectionTrait,
+    database: DatabaseId,
+    version: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    row::Entity::update_many()
+        .col_expr(row::Column::SchemaVersion, Expr::value(version.unwrap_or_default()))
+        .col_expr(row::Column::VersionSequence, Expr::col(row::Column::VersionSequence).add(1))
+        .col_expr(row::Column::UpdatedAt, Expr::value(now))
+        .filter(row::Column::DatabaseId.eq(database))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Notes what a rollout did to a database: the version that it has now, where that has changed, and whether it failed.
+pub(crate) async fn note_rollout(
+    db: &impl ConnectionTrait,
+    database: DatabaseId,
+    version: Option<&str>,
+    failed: Option<RolloutId>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let mut update = row::Entity::update_many()
+        .col_expr(row::Column::FailedRollout, Expr::value(failed))
+        .col_expr(row::Column::UpdatedAt, Expr::value(now));
+    if let Some(version) = version {
+        update = update
+            .col_expr(row::Column::SchemaVersion, Expr::value(version))
+            .col_expr(row::Column::VersionSequence, Expr::col(row::Column::VersionSequence).add(1));
+    }
+    update.filter(row::Column::DatabaseId.eq(database)).exec(db).await?;
+    Ok(())
+}
+
+/// Which databases a rollout or a status is about.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) server: Option<String>,
+    pub(crate) min_version: Option<String>,
+    pub(crate) max_version: Option<String>,
+}
+
+/// The databases that are in service, oldest first.
+pub(crate) async fn ready(db: &impl ConnectionTrait, wanted: &Wanted) -> Result<Vec<Claim>, StoreError> {
+    let mut query = row::Entity::find().filter(row::Column::State.eq(row::State::Ready));
+    if let Some(server) = &wanted.server {
+        query = query.filter(row::Column::Server.eq(server.as_str()));
+    }
+    if let Some(version) = &wanted.min_version {
+        query = query.filter(row::Column::SchemaVersion.gte(version.as_str()));
+    }
+    if let Some(version) = &wanted.max_version {
+        query = query.filter(row::Column::SchemaVersion.lte(version.as_str()));
+    }
+    Ok(query.order_by_asc(row::Column::DatabaseId).all(db).await?)
+}
+
+/// How many databases joined after `since` and are not at `version`.
+pub(crate) async fn joined_since(
+    db: &impl ConnectionTrait,
+    since: DateTime<Utc>,
+    version: &str,
+) -> Result<u64, StoreError> {
+    let query = row::Entity::find()
+        .filter(row::Column::State.eq(row::State::Ready))
+        .filter(row::Column::CreatedAt.gt(since))
+        .filter(row::Column::SchemaVersion.ne(version));
+    Ok(query.count(db).await?)
+}
+
+/// How many databases are at each version on each server; those that are being made have none.
+pub(crate) async fn versions(
+    db: &impl ConnectionTrait,
+    server: Option<&str>,
+) -> Result<Vec<(String, String, i64)>, StoreError> {
+    let mut query = row::Entity::find()
+        .select_only()
+        .column(row::Column::SchemaVersion)
+        .column(row::Column::Server)
+        .column_as(row::Column::DatabaseId.count(), "databases")
+        .filter(row::Column::State.is_in([row::State::Creating, row::State::Ready]))
+        .group_by(row::Column::SchemaVersion)
+        .group_by(row::Column::Server);
+    if let Some(server) = server {
+        query = query.filter(row::Column::Server.eq(server));
+    }
+    let rows: Vec<(Option<String>, String, i64)> = query.into_tuple().all(db).await?;
+    Ok(rows.into_iter().map(|(version, server, databases)| (version.unwrap_or_default(), server, databases)).collect())
+}
+
+/// Databases whose last rollout failed there.
+pub(crate) async fn failed(
+    db: &impl ConnectionTrait,
+    server: Option<&str>,
+    limit: u64,
+) -> Result<(Vec<Claim>, u64), StoreError> {
+    let mut query = row::Entity::find()
+        .filter(row::Column::State.eq(row::State::Ready))
+        .filter(row::Column::FailedRollout.is_not_null());
+    if let Some(server) = server {
+        query = query.filter(row::Column::Server.eq(server));
+    }
+    let total = query.clone().count(db).await?;
+    Ok((query.order_by_asc(row::Column::DatabaseId).limit(limit).all(db).await?, total))
+}
+
+/// Databases whose version the catalog has not been told.
+pub(crate) async fn unreported(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Claim>, StoreError> {
+    let query = row::Entity::find()
+        .filter(row::Column::State.eq(row::State::Ready))
+        .filter(Expr::col(row::Column::VersionSequence).gt(Expr::col(row::Column::ReportedSequence)));
+    Ok(query.limit(limit).all(db).await?)
+}
+
+/// Notes that the catalog was told of everything up to these sequences.
+pub(crate) async fn note_reported(db: &impl ConnectionTrait, told: &[Claim]) -> Result<(), StoreError> {
+    let mut by_sequence: std::collections::BTreeMap<i64, Vec<DatabaseId>> = Default::default();
+    for claim in told {
+        by_sequence.entry(claim.version_sequence).or_default().push(claim.database_id);
+    }
+    for (sequence, databases) in by_sequence {
+        row::Entity::update_many()
+            .col_expr(row::Column::ReportedSequence, Expr::value(sequence))
+            .filter(row::Column::DatabaseId.is_in(databases))
+            .filter(row::Column::ReportedSequence.lt(sequence))
+            .exec(db)
+            .await?;
+    }
     Ok(())
 }

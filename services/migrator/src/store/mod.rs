@@ -1,8 +1,10 @@
 //! The migrator's own database.
 
 pub(crate) mod claims;
+pub(crate) mod rollouts;
+pub(crate) mod runs;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use tenantry_migration::{MigrationError, MigrationSet, status};
 pub(crate) use tenantry_store::StoreError;
 
@@ -34,8 +36,13 @@ impl OwnDb {
         tenantry_store::open(url, connections, timeout, "tenantry-migrator").await.map(Self)
     }
 
-    pub(crate) fn raw(&self) -> &impl ConnectionTrait {
+    pub(crate) fn raw(&self) -> &DatabaseConnection {
         &self.0
+    }
+
+    /// A transaction; rolled back unless committed.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        Ok(self.0.begin().await?)
     }
 
     /// Whether the schema is what this migrator needs.

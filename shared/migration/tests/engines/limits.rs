@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
 use tenantry_migration::{
-    Direction, MigrationError, PROGRESS, Rollback, SetBuilder, dry_run, migrate, plan_back, status,
+    Direction, MigrationError, PROGRESS, Rollback, SetBuilder, dry_run, migrate, plan_back, status, wipe,
 };
 
 use crate::fixtures::*;
@@ -149,4 +149,20 @@ pub(crate) async fn a_plan_back_names_what_would_go(test: TestDb) {
         older.checksum(db.get_database_backend()).unwrap(),
         three().checksum(db.get_database_backend()).unwrap()
     );
+}
+
+pub(crate) async fn a_wipe_leaves_the_ledger_alone_and_empty(test: TestDb) {
+    let db = test.connect().await;
+    wipe(&db, &three(), &run_at(0)).await.unwrap();
+    migrate(&db, &three(), None, &run_at(0)).await.unwrap();
+    let fresh = dump::catalogue(&db).await;
+    db.execute_unprepared("CREATE TABLE by_hand (id int NOT NULL PRIMARY KEY, up int REFERENCES by_hand (id))")
+        .await
+        .unwrap();
+    db.execute_unprepared("INSERT INTO by_hand VALUES (1, 1)").await.unwrap();
+    db.execute_unprepared("CREATE VIEW everybody AS SELECT id FROM people").await.unwrap();
+    wipe(&db, &three(), &run_at(1)).await.unwrap();
+    assert_eq!(status(&db, &three()).await.unwrap().pending.len(), 3);
+    migrate(&db, &three(), None, &run_at(2)).await.unwrap();
+    assert_eq!(dump::difference(&dump::catalogue(&db).await, &fresh), Vec::<String>::new());
 }

@@ -37,6 +37,7 @@ on_every_engine! {
     who_waits_learns_who_holds_the_lock,
     a_dry_run_leaves_nothing,
     a_plan_back_names_what_would_go,
+    a_wipe_leaves_the_ledger_alone_and_empty,
 }
 
 mod only_on_servers {

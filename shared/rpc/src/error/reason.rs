@@ -137,6 +137,38 @@ reasons! {
     MigrationInProgress = "MIGRATION_IN_PROGRESS": Aborted,
     /// A statement of a migration failed.
     MigrationFailed = "MIGRATION_FAILED": FailedPrecondition,
+    /// A transaction holds a table that the migration changes.
+    MigrationBlocked = "MIGRATION_BLOCKED": Aborted,
+    /// A statement of a migration ran too long.
+    MigrationTimedOut = "MIGRATION_TIMED_OUT": FailedPrecondition,
+    /// A migration has no way back.
+    MigrationIrreversible = "MIGRATION_IRREVERSIBLE": FailedPrecondition,
+    /// The set has no such version.
+    MigrationNotFound = "MIGRATION_NOT_FOUND": NotFound,
+    /// The engine cannot try a migration without applying it.
+    DryRunUnsupported = "DRY_RUN_UNSUPPORTED": FailedPrecondition,
+    /// The database server has no such database.
+    DatabaseMissing = "DATABASE_MISSING": FailedPrecondition,
+    /// The database server's disk is full.
+    DatabaseServerFull = "DATABASE_SERVER_FULL": ResourceExhausted,
+    /// A destructive command in production has to be confirmed.
+    ConfirmationRequired = "CONFIRMATION_REQUIRED": FailedPrecondition,
+    /// The company has to be in maintenance.
+    MaintenanceRequired = "MAINTENANCE_REQUIRED": FailedPrecondition,
+    /// The central database has companies.
+    CompaniesExist = "COMPANIES_EXIST": FailedPrecondition,
+    /// The migrator does not know the central database.
+    CentralNotConfigured = "CENTRAL_NOT_CONFIGURED": FailedPrecondition,
+    /// The catalog does not answer.
+    CatalogUnavailable = "CATALOG_UNAVAILABLE": Unavailable,
+    /// No such rollout.
+    RolloutNotFound = "ROLLOUT_NOT_FOUND": NotFound,
+    /// The rollout is in a state without that way out.
+    RolloutState = "ROLLOUT_STATE": FailedPrecondition,
+    /// Another rollout is not finished.
+    RolloutActive = "ROLLOUT_ACTIVE": FailedPrecondition,
+    /// The selector matches no database.
+    NoTargets = "NO_TARGETS": NotFound,
     /// An applied migration is not the one we have.
     ChecksumMismatch = "CHECKSUM_MISMATCH": FailedPrecondition,
 

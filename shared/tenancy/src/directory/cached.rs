@@ -22,6 +22,9 @@ const NOT_FOUND_TTL: Duration = Duration::from_secs(1);
 /// asked again, so that an outage is not made worse by every request.
 const OUTAGE_TTL: Duration = Duration::from_secs(1);
 
+/// Refused requests of one tenant ask the directory no more often than this.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How placements are remembered.
 #[derive(Debug, Clone, Args)]
 pub struct PlacementCacheConfig {
@@ -114,6 +117,15 @@ impl<D: Directory> CachedDirectory<D> {
         self.refreshes.fetch_add(1, Ordering::AcqRel);
         if let Some(known) = self.known.get(&tenant).await {
             self.known.insert(tenant, Known { fresh_until: Instant::now(), ..known }).await;
+        }
+    }
+
+    /// [`refresh`](Self::refresh), unless the directory was asked about `tenant` so lately that a flood of refused
+    /// requests would become a flood of questions.
+    pub async fn refresh_unless_just_asked(&self, tenant: CompanyId) {
+        let asked = self.known.get(&tenant).await.map(|known| known.confirmed);
+        if asked.is_none_or(|asked| Instant::now() >= asked + MIN_REFRESH_INTERVAL) {
+            self.refresh(tenant).await;
         }
     }
 

@@ -129,6 +129,21 @@ async fn a_refresh_asks_again_and_survives_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_of_refused_requests_is_one_question_a_second() {
+    let (inner, directory) = cached(Ok(placement(1)));
+    let tenant = CompanyId::new(&SystemIds);
+    for _ in 0..100 {
+        directory.refresh_unless_just_asked(tenant).await;
+        directory.get(tenant).await.unwrap();
+    }
+    assert_eq!(inner.questions(), 1);
+    advance(Duration::from_millis(1_001)).await;
+    directory.refresh_unless_just_asked(tenant).await;
+    directory.get(tenant).await.unwrap();
+    assert_eq!(inner.questions(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_from_before_a_refresh_is_not_kept() {
     let (inner, directory) = cached(Ok(placement(1)));
     let tenant = CompanyId::new(&SystemIds);

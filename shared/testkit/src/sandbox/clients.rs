@@ -8,6 +8,8 @@ use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClien
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
+use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
 use tenantry_rpc::client::{self, ServiceChannel};
 
@@ -46,6 +48,16 @@ impl Clients {
     /// A client of the migrator.
     pub fn tenant_databases(&self) -> anyhow::Result<TenantDatabaseServiceClient<ServiceChannel>> {
         Ok(TenantDatabaseServiceClient::new(open(self.0.migrator, "migrator")?))
+    }
+
+    /// A client of the migrator.
+    pub fn migrations(&self) -> anyhow::Result<MigrationServiceClient<ServiceChannel>> {
+        Ok(MigrationServiceClient::new(open(self.0.migrator, "migrator")?))
+    }
+
+    /// A client of the migrator.
+    pub fn rollouts(&self) -> anyhow::Result<RolloutServiceClient<ServiceChannel>> {
+        Ok(RolloutServiceClient::new(open(self.0.migrator, "migrator")?))
     }
 
     /// A client of the crm.

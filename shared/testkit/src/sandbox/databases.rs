@@ -155,7 +155,8 @@ impl OnServer {
         }
     }
 
-    async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
+    /// Drops one database, whoever is in it.
+    pub async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
         if self.is_postgres() {
             self.run(&format!("ALTER DATABASE \"{name}\" IS_TEMPLATE false")).await?;
             // FORCE refuses while an autovacuum worker is there, which no administrator may end; the plain command asks
@@ -183,14 +184,23 @@ impl OnServer {
 
     /// Runs one statement as the server's administrator.
     pub async fn run(&self, sql: &str) -> anyhow::Result<()> {
+        self.run_at(self.admin.as_str(), sql).await
+    }
+
+    /// Runs one statement in a database, as the server's administrator.
+    pub async fn run_in(&self, database: &str, sql: &str) -> anyhow::Result<()> {
+        self.run_at(&self.url_of(database), sql).await
+    }
+
+    async fn run_at(&self, url: &str, sql: &str) -> anyhow::Result<()> {
         match self.admin.scheme() {
             "postgres" | "postgresql" => {
-                let mut admin = PgConnection::connect(self.admin.as_str()).await?;
+                let mut admin = PgConnection::connect(url).await?;
                 admin.execute(AssertSqlSafe(sql.to_owned())).await?;
                 Ok(admin.close().await?)
             }
             "mysql" => {
-                let mut admin = MySqlConnection::connect(self.admin.as_str()).await?;
+                let mut admin = MySqlConnection::connect(url).await?;
                 admin.execute(AssertSqlSafe(sql.to_owned())).await?;
                 Ok(admin.close().await?)
             }

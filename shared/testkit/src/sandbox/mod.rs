@@ -9,12 +9,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use sqlx::{Connection as _, Executor as _};
 use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
+use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
 use tenantry_rpc::SystemClock;
 use tenantry_rpc::auth::ServiceIdentity;
@@ -79,6 +82,18 @@ impl Sandbox {
         self.databases.as_ref()
     }
 
+    /// Runs one statement in a company's database behind everybody's back, as an administrator.
+    pub async fn run_in(&self, database: &str, sql: &str) -> anyhow::Result<()> {
+        if let Some(server) = &self.databases {
+            return server.run_in(database, sql).await;
+        }
+        let file = self.folder().join(format!("data/tenants/{database}.db"));
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut admin = sqlx::sqlite::SqliteConnection::connect_with(&options).await?;
+        admin.execute(sqlx::AssertSqlSafe(sql.to_owned())).await?;
+        Ok(admin.close().await?)
+    }
+
     /// The first operator's credential.
     pub fn operator_credential(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.instance.credential_file())?.trim().to_owned())
@@ -134,6 +149,16 @@ impl Sandbox {
     /// A client of the migrator.
     pub fn tenant_databases(&self) -> anyhow::Result<TenantDatabaseServiceClient<ServiceChannel>> {
         self.clients().tenant_databases()
+    }
+
+    /// A client of the migrator.
+    pub fn migrations(&self) -> anyhow::Result<MigrationServiceClient<ServiceChannel>> {
+        self.clients().migrations()
+    }
+
+    /// A client of the migrator.
+    pub fn rollouts(&self) -> anyhow::Result<RolloutServiceClient<ServiceChannel>> {
+        self.clients().rollouts()
     }
 
     /// A client of the crm.

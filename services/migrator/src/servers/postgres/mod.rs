@@ -66,6 +66,13 @@ impl PostgresServer {
         Ok(migrated.map(drop)?)
     }
 
+    pub(crate) async fn rehearse(&self, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+        let mut admin = Admin::connect(&self.options).await?;
+        let made = self.ensure_template(&mut admin, &self.roles()?, set, run).await;
+        admin.close().await?;
+        made.map(drop)
+    }
+
     async fn create_with(
         &self,
         admin: &mut Admin,
