@@ -8,7 +8,7 @@ use tenantry_ids::CompanyId;
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Error, Violations};
 
-use super::convert::{revision, state_of};
+use super::convert::state_of;
 use crate::app::companies::{self, Filter, Wanted};
 use crate::app::lifecycle::Ask;
 use crate::app::updates::Changes;
@@ -55,7 +55,7 @@ pub(super) fn update(body: UpdateCompanyRequest) -> Result<(CompanyId, Option<i6
     let fields = masked(&mut violations, body.update_mask.unwrap_or_default().paths, &company);
     let named = |field: &str| fields.iter().any(|path| path == field);
     let id = violations.parse("company.id", &company.id);
-    let revision = revision(&mut violations, "company.etag", &company.etag);
+    let revision = violations.etag("company.etag", &company.etag);
     let name = named("name").then(|| CompanyName::parse(&mut violations, "company.name", &company.name));
     let slug = named("slug").then(|| Slug::parse(&mut violations, "company.slug", &company.slug));
     let mut word = |field: &str, text: &str| {
@@ -114,14 +114,14 @@ pub(super) fn enter_maintenance(body: EnterMaintenanceRequest) -> Result<(Compan
 pub(super) fn delete(body: DeleteCompanyRequest) -> Result<(CompanyId, Ask), Error> {
     let mut violations = Violations::new();
     let id = violations.parse("id", &body.id);
-    let revision = revision(&mut violations, "etag", &body.etag);
+    let revision = violations.etag("etag", &body.etag);
     Ok((violations.finish(id)?, Ask { revision, validate_only: body.validate_only, ..Ask::to(Action::Delete) }))
 }
 
 pub(super) fn purge(body: PurgeCompanyRequest) -> Result<(CompanyId, Ask), Error> {
     let mut violations = Violations::new();
     let id = violations.parse("id", &body.id);
-    let revision = revision(&mut violations, "etag", &body.etag);
+    let revision = violations.etag("etag", &body.etag);
     let PurgeCompanyRequest { validate_only, force, .. } = body;
     Ok((violations.finish(id)?, Ask { revision, validate_only, force, ..Ask::to(Action::BeginPurge) }))
 }

@@ -119,6 +119,14 @@ impl OnServer {
         Ok(names)
     }
 
+    /// The login roles of companies, from the server itself.
+    pub async fn tenant_roles(&self) -> anyhow::Result<Vec<String>> {
+        let shared = ["owner", "tenants"].map(|name| format!("{}{name}", self.prefix));
+        let mut names = self.names("roles").await?;
+        names.retain(|name| !shared.contains(name));
+        Ok(names)
+    }
+
     /// Drops every database and role with the prefix.
     pub async fn drop_all(&self) -> anyhow::Result<()> {
         for name in self.names("databases").await? {

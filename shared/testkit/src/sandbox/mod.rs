@@ -1,5 +1,6 @@
 //! All three services in the test's process, each on a free port, with databases of the test's own.
 
+mod central;
 mod clients;
 mod databases;
 
@@ -13,6 +14,7 @@ use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
@@ -21,6 +23,7 @@ use tenantry_rpc::auth::ServiceIdentity;
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_telemetry::{LogFormat, Telemetry, TelemetryConfig};
 
+use central::Central;
 pub use clients::Clients;
 pub use databases::{Engine, OnServer};
 
@@ -79,6 +82,23 @@ impl Sandbox {
         self.databases.as_ref()
     }
 
+    /// Runs one statement in the central database, behind the catalog's back: for states that no call leads to.
+    pub async fn run_in_central(&self, sql: &str) -> anyhow::Result<()> {
+        self.central().run(sql).await
+    }
+
+    /// The first column of what a query of the central database finds, as text.
+    pub async fn ask_central(&self, sql: &str) -> anyhow::Result<Vec<String>> {
+        self.central().texts(sql).await
+    }
+
+    fn central(&self) -> Central {
+        match &self.databases {
+            Some(server) => Central(server.url_of(&server.central())),
+            None => Central(format!("sqlite://{}", self.folder().join("data/central.db").display())),
+        }
+    }
+
     /// The first operator's credential.
     pub fn operator_credential(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.instance.credential_file())?.trim().to_owned())
@@ -129,6 +149,11 @@ impl Sandbox {
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
         self.clients().memberships()
+    }
+
+    /// A client of the catalog, for services.
+    pub fn directory(&self) -> anyhow::Result<TenantDirectoryServiceClient<ServiceChannel>> {
+        self.clients().directory()
     }
 
     /// A client of the migrator.
