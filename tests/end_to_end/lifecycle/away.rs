@@ -1,9 +1,13 @@
 //! What a purge and the data plane do when somebody is away, with the programs themselves.
 
+use std::sync::Arc;
+
 use tenantry_api::catalog::v1::CompanyState;
 use tenantry_api::crm::v1::ListPeopleRequest;
-use tenantry_rpc::Reason;
-use tenantry_testkit::actors::{Actor, Owner};
+use tenantry_api::migrator::v1::DropTenantDatabaseRequest;
+use tenantry_rpc::auth::ServiceIdentity;
+use tenantry_rpc::{Reason, SystemClock};
+use tenantry_testkit::actors::{Actor, Bearer, Owner};
 use tenantry_testkit::sandbox::Engine;
 
 use super::Operations;
@@ -60,9 +64,21 @@ async fn a_purge_finishes_when_the_migrator_is_back(engine: Engine) -> anyhow::R
     assert!(server.tenant_databases().await?.is_empty());
     assert!(server.tenant_roles().await?.is_empty());
 
-    for process in [catalog, migrator] {
-        process.stop("TERM").await?;
-    }
+    // Without a catalog to ask, nothing is dropped.
+    let staying = Owner::of_new_company(at, "Staying").await?.company.id;
+    catalog.stop("TERM").await?;
+    let identity = ServiceIdentity::load("catalog", &deployment.file("catalog.pem"), Arc::new(SystemClock))?;
+    let unwanted = DropTenantDatabaseRequest {
+        company_id: staying,
+        database_id: uuid::Uuid::now_v7().to_string(),
+        server: "main".to_owned(),
+    };
+    let asked = Bearer(identity.token("migrator")?.to_string()).request(unwanted);
+    let refused = at.tenant_databases()?.drop_tenant_database(asked).await;
+    assert_eq!(reason(refused), Some(Reason::DirectoryUnavailable));
+    assert_eq!(server.tenant_databases().await?.len(), 1);
+
+    migrator.stop("TERM").await?;
     deployment.remove().await
 }
 

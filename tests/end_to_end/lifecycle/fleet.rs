@@ -79,5 +79,9 @@ async fn an_older_report_does_not_count(sandbox: &Sandbox) -> anyhow::Result<()>
         assert_eq!(reason(send(bad).await), Some(Reason::FieldViolations));
     }
     assert_eq!(send(vec![report("m6", 8); 1_000]).await?, 1);
+    // What is no news is no event.
+    assert_eq!(send(vec![report("m6", 9)]).await?, 1);
+    let told = sandbox.ask_central("SELECT kind FROM events WHERE kind = 'company.schema_changed'").await?;
+    assert_eq!(told.len(), 4);
     Ok(())
 }

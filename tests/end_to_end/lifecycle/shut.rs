@@ -18,6 +18,7 @@ per_engine!(
     a_maintenance_says_when_to_come_back_and_keeps_tokens,
     a_deleted_company_comes_back_with_its_people,
     each_change_is_one_revision_and_one_event,
+    of_many_at_once_one_has_the_effect,
 );
 
 async fn a_suspended_companys_token_is_refused_and_stays_so(sandbox: &Sandbox) -> anyhow::Result<()> {
@@ -116,5 +117,21 @@ async fn each_change_is_one_revision_and_one_event(sandbox: &Sandbox) -> anyhow:
     let kinds = sandbox.ask_central("SELECT kind FROM events ORDER BY sequence").await?;
     let expected = ["created", "activated", "maintenance_entered", "suspended", "deleted", "undeleted", "resumed"];
     assert_eq!(kinds, expected.map(|kind| format!("company.{kind}")));
+    Ok(())
+}
+
+async fn of_many_at_once_one_has_the_effect(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let operations = std::sync::Arc::new(Operations::of(sandbox).await?);
+    let id = Owner::of_new_company(sandbox, "Contended").await?.company.id;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let (operations, id) = (operations.clone(), id.clone());
+        calls.spawn(async move { operations.suspend(&id).await });
+    }
+    while let Some(call) = calls.join_next().await {
+        assert_eq!(call??.state(), CompanyState::Suspended);
+    }
+    let told = sandbox.ask_central("SELECT kind FROM events WHERE kind = 'company.suspended'").await?;
+    assert_eq!(told.len(), 1);
     Ok(())
 }
