@@ -18,6 +18,7 @@ per_engine!(
     a_purge_leaves_the_company_and_its_events_alone,
     a_purge_waits_for_the_grace_and_can_be_tried_out,
     the_migrator_drops_nothing_that_is_in_service,
+    a_drop_that_was_cut_short_is_finished,
 );
 
 async fn a_purge_leaves_the_company_and_its_events_alone(sandbox: &Sandbox) -> anyhow::Result<()> {
@@ -131,6 +132,35 @@ async fn the_migrator_drops_nothing_that_is_in_service(sandbox: &Sandbox) -> any
         assert_eq!(reason(refused), Some(Reason::DatabaseDropped));
     }
     assert!(databases(sandbox).await?.is_empty());
+    Ok(())
+}
+
+/// Wherever it was: with the database gone and its login role still there, or with all of it gone and nobody told.
+async fn a_drop_that_was_cut_short_is_finished(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let operations = Operations::of(sandbox).await?;
+    let id = Owner::of_new_company(sandbox, "Half Gone").await?.company.id;
+    let catalog = Bearer(sandbox.service_token("catalog", "migrator")?);
+    let mut migrator = sandbox.tenant_databases()?;
+    let get = GetTenantDatabaseRequest { company_id: id.clone() };
+    let known = migrator.get_tenant_database(catalog.request(get)).await?.into_inner();
+    operations.delete(&id).await?;
+    operations.purge_by_force(&id).await?;
+    let unwanted = DropTenantDatabaseRequest { company_id: id, database_id: known.database_id, server: known.server };
+    for left_over in [true, false] {
+        if let Some(server) = sandbox.on_server().filter(|_| left_over) {
+            let create = match server.admin_url().starts_with("postgres") {
+                true => format!("CREATE ROLE \"{}\" LOGIN", known.name),
+                false => format!("CREATE USER '{}'@'%'", known.name),
+            };
+            server.run(&create).await?;
+        }
+        sandbox.run_in_migrators("UPDATE database_claims SET state = 'dropping'").await?;
+        migrator.drop_tenant_database(catalog.request(unwanted.clone())).await?;
+        assert!(databases(sandbox).await?.is_empty());
+        if let Some(server) = sandbox.on_server() {
+            assert!(server.tenant_roles().await?.is_empty());
+        }
+    }
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! What requests about companies ask for.
 
+use std::collections::BTreeMap;
+
 use tenantry_api::catalog::v1::{
     Company, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest, ListCompaniesRequest,
     PurgeCompanyRequest, ResumeCompanyRequest, SuspendCompanyRequest, UpdateCompanyRequest,
@@ -9,7 +11,7 @@ use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Error, Violations};
 
 use super::convert::state_of;
-use crate::app::companies::{self, Filter, Wanted};
+use crate::app::companies::{self, Filter, Traits, Wanted};
 use crate::app::lifecycle::Ask;
 use crate::app::updates::Changes;
 use crate::domain::{Action, CompanyName, Labels, Selector, Slug};
@@ -35,6 +37,20 @@ pub(super) fn wanted(body: GetCompanyRequest) -> Result<Wanted, Error> {
         }
     };
     violations.finish(wanted)
+}
+
+/// What an operator says of a new company.
+pub(super) fn traits(
+    violations: &mut Violations,
+    labels: BTreeMap<String, String>,
+    plan: &str,
+    region: &str,
+) -> Traits {
+    Traits {
+        labels: Labels::parse(violations, "labels", labels),
+        plan: violations.optional_text("plan", plan, MAX_WORD_CHARS),
+        region: violations.optional_text("region", region, MAX_WORD_CHARS),
+    }
 }
 
 pub(super) fn list(body: ListCompaniesRequest) -> Result<(Filter, Page), Error> {

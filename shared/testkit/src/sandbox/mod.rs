@@ -1,8 +1,8 @@
 //! All three services in the test's process, each on a free port, with databases of the test's own.
 
-mod central;
 mod clients;
 mod databases;
+mod own;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -23,9 +23,9 @@ use tenantry_rpc::auth::ServiceIdentity;
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_telemetry::{LogFormat, Telemetry, TelemetryConfig};
 
-use central::Central;
 pub use clients::Clients;
 pub use databases::{Engine, OnServer};
+use own::OwnDatabase;
 
 /// How long a sandbox may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -92,10 +92,19 @@ impl Sandbox {
         self.central().texts(sql).await
     }
 
-    fn central(&self) -> Central {
+    /// Runs one statement in the migrator's own database, for what a crash leaves there.
+    pub async fn run_in_migrators(&self, sql: &str) -> anyhow::Result<()> {
+        self.own("migrator.db", OnServer::migrators).run(sql).await
+    }
+
+    fn central(&self) -> OwnDatabase {
+        self.own("central.db", OnServer::central)
+    }
+
+    fn own(&self, file: &str, name: impl Fn(&OnServer) -> String) -> OwnDatabase {
         match &self.databases {
-            Some(server) => Central(server.url_of(&server.central())),
-            None => Central(format!("sqlite://{}", self.folder().join("data/central.db").display())),
+            Some(server) => OwnDatabase(server.url_of(&name(server))),
+            None => OwnDatabase(format!("sqlite://{}", self.folder().join("data").join(file).display())),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The central database, as a test reaches it without the catalog.
+//! A service's own database, as a test reaches it without the service.
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 /// Its URL.
-pub(super) struct Central(pub(super) String);
+pub(super) struct OwnDatabase(pub(super) String);
 
 /// The same on every engine.
 macro_rules! on_engine {
@@ -28,7 +28,7 @@ macro_rules! on_engine {
     };
 }
 
-impl Central {
+impl OwnDatabase {
     pub(super) async fn run(&self, sql: &str) -> anyhow::Result<()> {
         on_engine!(&self.0, connection => {
             connection.execute(AssertSqlSafe(sql.to_owned())).await?;
