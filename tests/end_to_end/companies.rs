@@ -102,6 +102,9 @@ async fn an_operator_gives_a_known_owner_no_password(sandbox: &Sandbox) -> anyho
         name: "Second".into(),
         owner_email: owner.email.clone(),
         owner_password: password.into(),
+        labels: [("tier".to_owned(), "gold".to_owned())].into(),
+        plan: "large".into(),
+        region: "eu".into(),
         ..Default::default()
     };
     let mut companies = sandbox.companies()?;
@@ -109,6 +112,7 @@ async fn an_operator_gives_a_known_owner_no_password(sandbox: &Sandbox) -> anyho
     assert_eq!(reason(refused), Some(Reason::FieldViolations));
     let second = companies.create_company(operator.request(create(""))).await?.into_inner();
     assert_eq!(second.state(), CompanyState::Active);
+    assert_eq!((second.plan.as_str(), second.region.as_str(), second.labels["tier"].as_str()), ("large", "eu", "gold"));
 
     let login =
         LoginRequest { email: owner.email, password: PASSWORD.into(), company_id: second.id, ..Default::default() };

@@ -59,6 +59,16 @@ impl Violations {
         text.to_owned()
     }
 
+    /// The revision that an etag stands for (AIP-154); an empty one stands for any.
+    pub fn etag(&mut self, field: &str, etag: &str) -> Option<i64> {
+        if etag.is_empty() {
+            return None;
+        }
+        let revision = etag.parse().ok();
+        self.check(revision.is_some(), field, "must be an etag that was read, or empty");
+        revision
+    }
+
     /// The parsed request, or an error with all of them. `None` goes with a note.
     pub fn finish<T>(self, parsed: Option<T>) -> Result<T, Error> {
         match parsed {

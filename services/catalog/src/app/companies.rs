@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::attempt::{Attempt, repeat};
 use super::replay::Replayable;
 use super::{App, provisioning};
-use crate::domain::{CompanyName, Email, Role, Slug, SlugChoice};
+use crate::domain::{CompanyName, Email, Labels, Role, Slug, SlugChoice};
 use crate::secrets::TenantPassword;
 pub(crate) use crate::store::companies::Filter;
 use crate::store::entities::{company, company_database, provisioning_step};
@@ -21,7 +21,18 @@ pub(crate) struct NewCompany {
     pub(crate) slug: SlugChoice,
     pub(crate) owner: NewOwner,
     pub(crate) server: Option<String>,
+    pub(crate) traits: Traits,
     pub(crate) replay: Replayable,
+}
+
+/// What an operator says of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Traits {
+    pub(crate) labels: Labels,
+    /// Empty: none.
+    pub(crate) plan: String,
+    /// Empty: none.
+    pub(crate) region: String,
 }
 
 /// Its first owner.
@@ -93,8 +104,12 @@ async fn write(
     let actor = context.caller().subject();
     let now = app.now();
     let tx = app.db.begin().await?;
+    let Traits { labels, plan, region } = &new.traits;
     let row = companies::NewCompany {
         id,
+        labels: labels.to_json(),
+        plan: some(plan),
+        region: some(region),
         name: new.name.as_str().to_owned(),
         slug: slug.as_str().to_owned(),
         created_by: actor.clone(),
@@ -116,6 +131,11 @@ async fn write(
     new.replay.record(&tx, id, now).await?;
     tx.commit().await?;
     Ok(id)
+}
+
+/// What is empty is not there.
+pub(super) fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 async fn free_slug(app: &App, choice: &SlugChoice, id: CompanyId) -> Result<Slug, Attempt> {

@@ -35,21 +35,24 @@ pub(crate) async fn report(app: &App, context: &Context, mut reports: Vec<Report
 async fn attempt(app: &App, actor: &str, reports: &[Report]) -> Result<usize, Attempt> {
     let now = app.now();
     let tx = app.db.begin().await?;
-    let mut news = Vec::new();
+    let mut known = fleet::versions(&tx, reports.iter().map(|report| report.database)).await?;
+    let (mut accepted, mut news) = (0, Vec::new());
     for report in reports {
-        if fleet::note_version(&tx, report, now).await? {
+        if !fleet::note_version(&tx, report, now).await? {
+            continue;
+        }
+        accepted += 1;
+        let before = known.insert(report.database, Some(report.version.clone())).flatten();
+        if before.as_ref() != Some(&report.version) {
             news.push(events::NewEvent {
                 id: EventId::new(&*app.ids),
                 company: Some(report.company),
-                kind: "company.schema_version_reported",
+                kind: "company.schema_changed",
                 actor,
-                payload: json!({
-                    "database_id": report.database, "schema_version": report.version, "sequence": report.sequence,
-                }),
+                payload: json!({ "database_id": report.database, "from": before, "to": report.version }),
             });
         }
     }
-    let accepted = news.len();
     events::append_all(&tx, news, now).await?;
     tx.commit().await?;
     Ok(accepted)

@@ -192,52 +192,33 @@ pub(super) fn refused(refusal: Refusal) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use tenantry_ids::CompanyId;
-
     use super::*;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + second, 0).expect("a time")
     }
 
-    fn company(state: State) -> company::Model {
-        company::Model {
-            id: CompanyId(Default::default()),
-            name: "A".to_owned(),
-            slug: "a-b".to_owned(),
-            state,
-            state_reason: Some("unpaid".to_owned()),
-            plan: None,
-            region: None,
-            labels: json!({}),
-            access_epoch: 1,
-            revision: 1,
-            created_at: at(0),
-            updated_at: at(0),
-            created_by: None,
-            maintenance_retry_s: None,
-            deleted_from: None,
-            purge_at: None,
-            purge_begun_at: None,
-        }
-    }
-
     #[test]
     fn a_grace_ends_at_its_second() {
-        let deleted =
-            after(&company(State::Active), &Ask::to(Action::Delete), State::Deleted, at(0), Duration::from_secs(10));
+        let deleted = after(
+            &company::Model::example(State::Active),
+            &Ask::to(Action::Delete),
+            State::Deleted,
+            at(0),
+            Duration::from_secs(10),
+        );
         let purge = Ask::to(Action::BeginPurge);
         let refused = check_grace(&deleted, &purge, at(9)).expect_err("a refusal");
         assert_eq!(refused.reason(), Reason::GraceNotOver);
         assert!(check_grace(&deleted, &purge, at(10)).is_ok());
         assert!(check_grace(&deleted, &Ask { force: true, ..purge }, at(0)).is_ok());
-        assert!(check_grace(&company(State::Failed), &Ask::to(Action::BeginPurge), at(0)).is_ok());
+        assert!(check_grace(&company::Model::example(State::Failed), &Ask::to(Action::BeginPurge), at(0)).is_ok());
     }
 
     #[test]
     fn a_suspension_makes_older_tokens_stale_and_outlives_a_deletion() {
         let ask = Ask { reason: "unpaid".to_owned(), ..Ask::to(Action::Suspend) };
-        let suspended = after(&company(State::Active), &ask, State::Suspended, at(0), Duration::ZERO);
+        let suspended = after(&company::Model::example(State::Active), &ask, State::Suspended, at(0), Duration::ZERO);
         assert_eq!(suspended.access_epoch, 2);
         let deleted = after(&suspended, &Ask::to(Action::Delete), State::Deleted, at(1), Duration::ZERO);
         let Ok(Transition::Becomes(state)) = transition(Action::Undelete, standing(&deleted)) else {

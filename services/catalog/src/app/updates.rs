@@ -6,7 +6,7 @@ use tenantry_rpc::{Context, Error};
 
 use super::App;
 use super::attempt::{Attempt, repeat};
-use super::companies::{CompanyView, not_found, slug_taken, with_steps};
+use super::companies::{CompanyView, not_found, slug_taken, some, with_steps};
 use super::lifecycle::{expect_revision, refused, save, standing};
 use crate::domain::{Action, CompanyName, Labels, Slug, transition};
 use crate::store::companies;
@@ -64,7 +64,7 @@ async fn attempt(
 impl Changes {
     fn applied_to(&self, before: &company::Model) -> company::Model {
         let text = |new: &Option<String>, old: &Option<String>| match new {
-            Some(new) => Some(new.clone()).filter(|new| !new.is_empty()),
+            Some(new) => some(new),
             None => old.clone(),
         };
         company::Model {

@@ -135,7 +135,7 @@ impl Action {
 pub(crate) fn transition(action: Action, standing: Standing) -> Result<Transition, Refusal> {
     let rule = action.rule();
     let refused = Err(Refusal { standing, allowed: rule.from });
-    if standing.purging && standing.state == Deleted {
+    if standing.is_purging() {
         return match action {
             BeginPurge | Delete => Ok(Transition::Already),
             FinishPurge => Ok(Transition::Becomes(Purged)),
@@ -157,6 +157,12 @@ pub(crate) fn transition(action: Action, standing: Standing) -> Result<Transitio
     }))
 }
 
+impl Standing {
+    fn is_purging(self) -> bool {
+        self.purging && self.state == Deleted
+    }
+}
+
 impl State {
     /// As the contract writes it.
     pub(crate) fn as_str(self) -> &'static str {
@@ -175,7 +181,7 @@ impl State {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.allowed.iter().map(|state| state.as_str()).collect();
-        let purging = if self.standing.purging { ", and its purge has begun" } else { "" };
+        let purging = if self.standing.is_purging() { ", and its purge has begun" } else { "" };
         let state = self.standing.state.as_str();
         write!(f, "the company is {state}{purging}; this can be done when it is {}", names.join(" or "))
     }
@@ -243,5 +249,8 @@ mod tests {
         let purging = Standing { state: Deleted, deleted_from: Some(Active), purging: true };
         let refusal = transition(Undelete, purging).expect_err("a refusal");
         assert!(refusal.to_string().starts_with("the company is DELETED, and its purge has begun"), "{refusal}");
+        let gone = Standing { state: Purged, ..purging };
+        let refusal = transition(Undelete, gone).expect_err("a refusal");
+        assert_eq!(refusal.to_string(), "the company is PURGED; this can be done when it is DELETED");
     }
 }

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 
 use super::company_requests as parse;
 use super::convert::{company, company_for_operator};
-use crate::app::companies::{self, CompanyView, NewCompany, NewOwner};
+use crate::app::companies::{self, CompanyView, NewCompany, NewOwner, Traits};
 use crate::app::lifecycle::{self, Ask};
 use crate::app::replay::Replayable;
 use crate::app::{App, updates};
@@ -130,7 +130,7 @@ impl CompanyGrpc {
         check_password(&mut violations, "owner_password", &body.owner_password);
         let replay = Replayable::parse(&mut violations, context, &body.request_id, fingerprint);
         let owner = NewOwner { email, password: body.owner_password, known_is_fine: false };
-        violations.finish(Some(NewCompany { name, slug, owner, server: None, replay }))
+        violations.finish(Some(NewCompany { name, slug, owner, server: None, traits: Traits::default(), replay }))
     }
 
     fn parse_creation(&self, context: &Context, body: CreateCompanyRequest) -> Result<NewCompany, Error> {
@@ -143,9 +143,10 @@ impl CompanyGrpc {
             check_password(&mut violations, "owner_password", &body.owner_password);
         }
         let replay = Replayable::parse(&mut violations, context, &body.request_id, fingerprint);
+        let traits = parse::traits(&mut violations, body.labels, &body.plan, &body.region);
         let server = Some(body.database_server).filter(|server| !server.is_empty());
         let owner = NewOwner { email, password: body.owner_password, known_is_fine: true };
-        violations.finish(Some(NewCompany { name, slug, owner, server, replay }))
+        violations.finish(Some(NewCompany { name, slug, owner, server, traits, replay }))
     }
 
     /// Keyed, since these bodies hold a password.

@@ -1,5 +1,7 @@
 //! What requests about companies ask for.
 
+use std::collections::BTreeMap;
+
 use tenantry_api::catalog::v1::{
     Company, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest, ListCompaniesRequest,
     PurgeCompanyRequest, ResumeCompanyRequest, SuspendCompanyRequest, UpdateCompanyRequest,
@@ -8,8 +10,8 @@ use tenantry_ids::CompanyId;
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Error, Violations};
 
-use super::convert::{revision, state_of};
-use crate::app::companies::{self, Filter, Wanted};
+use super::convert::state_of;
+use crate::app::companies::{self, Filter, Traits, Wanted};
 use crate::app::lifecycle::Ask;
 use crate::app::updates::Changes;
 use crate::domain::{Action, CompanyName, Labels, Selector, Slug};
@@ -37,6 +39,20 @@ pub(super) fn wanted(body: GetCompanyRequest) -> Result<Wanted, Error> {
     violations.finish(wanted)
 }
 
+/// What an operator says of a new company.
+pub(super) fn traits(
+    violations: &mut Violations,
+    labels: BTreeMap<String, String>,
+    plan: &str,
+    region: &str,
+) -> Traits {
+    Traits {
+        labels: Labels::parse(violations, "labels", labels),
+        plan: violations.optional_text("plan", plan, MAX_WORD_CHARS),
+        region: violations.optional_text("region", region, MAX_WORD_CHARS),
+    }
+}
+
 pub(super) fn list(body: ListCompaniesRequest) -> Result<(Filter, Page), Error> {
     let mut violations = Violations::new();
     let page = Page::parse(&mut violations, companies::LIST, body.page_size, &body.page_token);
@@ -55,7 +71,7 @@ pub(super) fn update(body: UpdateCompanyRequest) -> Result<(CompanyId, Option<i6
     let fields = masked(&mut violations, body.update_mask.unwrap_or_default().paths, &company);
     let named = |field: &str| fields.iter().any(|path| path == field);
     let id = violations.parse("company.id", &company.id);
-    let revision = revision(&mut violations, "company.etag", &company.etag);
+    let revision = violations.etag("company.etag", &company.etag);
     let name = named("name").then(|| CompanyName::parse(&mut violations, "company.name", &company.name));
     let slug = named("slug").then(|| Slug::parse(&mut violations, "company.slug", &company.slug));
     let mut word = |field: &str, text: &str| {
@@ -114,14 +130,14 @@ pub(super) fn enter_maintenance(body: EnterMaintenanceRequest) -> Result<(Compan
 pub(super) fn delete(body: DeleteCompanyRequest) -> Result<(CompanyId, Ask), Error> {
     let mut violations = Violations::new();
     let id = violations.parse("id", &body.id);
-    let revision = revision(&mut violations, "etag", &body.etag);
+    let revision = violations.etag("etag", &body.etag);
     Ok((violations.finish(id)?, Ask { revision, validate_only: body.validate_only, ..Ask::to(Action::Delete) }))
 }
 
 pub(super) fn purge(body: PurgeCompanyRequest) -> Result<(CompanyId, Ask), Error> {
     let mut violations = Violations::new();
     let id = violations.parse("id", &body.id);
-    let revision = revision(&mut violations, "etag", &body.etag);
+    let revision = violations.etag("etag", &body.etag);
     let PurgeCompanyRequest { validate_only, force, .. } = body;
     Ok((violations.finish(id)?, Ask { revision, validate_only, force, ..Ask::to(Action::BeginPurge) }))
 }

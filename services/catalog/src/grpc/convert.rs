@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 use tenantry_api::catalog::v1::{Company, CompanyState, ProvisioningStep, StepState};
-use tenantry_rpc::Violations;
 
 use crate::app::companies::CompanyView;
 use crate::domain::Labels;
@@ -75,16 +74,6 @@ pub(crate) fn state_of(wire: i32) -> Option<company::State> {
         CompanyState::Deleted => Some(company::State::Deleted),
         CompanyState::Purged => Some(company::State::Purged),
     }
-}
-
-/// The revision that an etag stands for; empty stands for any.
-pub(crate) fn revision(violations: &mut Violations, field: &str, etag: &str) -> Option<i64> {
-    if etag.is_empty() {
-        return None;
-    }
-    let revision = etag.parse().ok();
-    violations.check(revision.is_some(), field, "must be an etag that was read, or empty");
-    revision
 }
 
 fn step(row: provisioning_step::Model) -> ProvisioningStep {

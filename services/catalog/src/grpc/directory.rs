@@ -114,3 +114,37 @@ fn convert((company, database): &Tenant) -> TenantMessage {
         purge_begun: company.purge_begun_at.is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::entities::company;
+
+    #[test]
+    fn a_page_holds_what_every_client_can_read() {
+        let value = "電".repeat(255);
+        let labels: serde_json::Value = (0..64).map(|n| (format!("key-{n}"), json!(value))).collect();
+        let tenant = |n: u128| {
+            let id = CompanyId(uuid::Uuid::from_u128(n));
+            (company::Model { id, labels: labels.clone(), ..company::Model::example(company::State::Active) }, None)
+        };
+        let mut page = Page { size: 150, after: None };
+        let (mut seen, mut pages) = (Vec::new(), 0);
+        loop {
+            let after = page.after.map_or(0, |id| id.as_u128());
+            let answer = page_of(page, (after + 1..=150).map(tenant).collect());
+            assert!(answer.encoded_len() < MAX_MESSAGE_BYTES);
+            pages += 1;
+            seen.extend(answer.tenants.into_iter().map(|tenant| tenant.company_id));
+            if answer.next_page_token.is_empty() {
+                break;
+            }
+            let request = ListTenantsRequest { page_token: answer.next_page_token, ..Default::default() };
+            page = Page { size: 150, ..parse_list(request).expect("a page").1 };
+        }
+        assert!(pages > 1);
+        assert_eq!(seen, (1..=150).map(|n| uuid::Uuid::from_u128(n).to_string()).collect::<Vec<_>>());
+    }
+}

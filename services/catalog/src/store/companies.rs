@@ -21,6 +21,9 @@ pub(crate) struct NewCompany {
     pub(crate) name: String,
     pub(crate) slug: String,
     pub(crate) created_by: String,
+    pub(crate) labels: serde_json::Value,
+    pub(crate) plan: Option<String>,
+    pub(crate) region: Option<String>,
 }
 
 pub(crate) async fn insert(
@@ -34,9 +37,9 @@ pub(crate) async fn insert(
         slug: Set(new.slug),
         state: Set(State::Provisioning),
         state_reason: Set(None),
-        plan: Set(None),
-        region: Set(None),
-        labels: Set(serde_json::json!({})),
+        plan: Set(new.plan),
+        region: Set(new.region),
+        labels: Set(new.labels),
         access_epoch: Set(1),
         revision: Set(1),
         created_at: Set(now),

@@ -1,5 +1,7 @@
 //! The tenants as a rollout sees them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -35,6 +37,15 @@ pub(crate) struct Report {
     pub(crate) version: String,
     /// The higher one is the newer one.
     pub(crate) sequence: i64,
+}
+
+/// The version that is known of each of these databases.
+pub(crate) async fn versions(
+    db: &impl CentralConnection,
+    databases: impl IntoIterator<Item = DatabaseId>,
+) -> Result<HashMap<DatabaseId, Option<String>>, StoreError> {
+    let query = company_database::Entity::find().filter(company_database::Column::Id.is_in(databases));
+    Ok(query.all(db.raw()).await?.into_iter().map(|row| (row.id, row.schema_version)).collect())
 }
 
 /// Notes a report; false when a newer one was there, or there is no such database.

@@ -106,13 +106,3 @@ fn is_set(field: PersonField, wire: &Wire) -> bool {
         PersonField::Labels => !wire.labels.is_empty(),
     }
 }
-
-/// The revision that an etag stands for; empty stands for any.
-pub(crate) fn revision(violations: &mut Violations, field: &str, etag: &str) -> Option<i64> {
-    if etag.is_empty() {
-        return None;
-    }
-    let revision = etag.parse().ok();
-    violations.check(revision.is_some(), field, "must be an etag that was read, or empty");
-    revision
-}

@@ -59,7 +59,7 @@ impl PersonService for PersonGrpc {
         let call = Call::open(request)?;
         let mut violations = Violations::new();
         let id = violations.parse("id", &call.body.id);
-        let revision = convert::revision(&mut violations, "etag", &call.body.etag);
+        let revision = violations.etag("etag", &call.body.etag);
         let id = violations.finish(id)?;
         respond(people::delete(&self.0, &call.tenant_db()?, &call.context, id, revision).await)
     }
@@ -97,7 +97,7 @@ impl PersonGrpc {
         let mut violations = Violations::new();
         let wire = body.person.unwrap_or_default();
         let id = violations.parse("person.id", &wire.id);
-        let revision = convert::revision(&mut violations, "person.etag", &wire.etag);
+        let revision = violations.etag("person.etag", &wire.etag);
         let fields = convert::mask(&mut violations, &body.update_mask.unwrap_or_default().paths, &wire);
         let written = convert::profile(&mut violations, wire);
         let harmless = Profile { name: "unchanged".to_owned(), ..Profile::default() };

@@ -6,6 +6,7 @@ use tenantry::Addresses;
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
@@ -43,6 +44,11 @@ impl Clients {
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
         Ok(MembershipServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog, for services.
+    pub fn directory(&self) -> anyhow::Result<TenantDirectoryServiceClient<ServiceChannel>> {
+        Ok(TenantDirectoryServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the migrator.

@@ -119,6 +119,14 @@ impl OnServer {
         Ok(names)
     }
 
+    /// The login roles of companies, from the server itself.
+    pub async fn tenant_roles(&self) -> anyhow::Result<Vec<String>> {
+        let shared = ["owner", "tenants"].map(|name| format!("{}{name}", self.prefix));
+        let mut names = self.names("roles").await?;
+        names.retain(|name| !shared.contains(name));
+        Ok(names)
+    }
+
     /// Drops every database and role with the prefix.
     pub async fn drop_all(&self) -> anyhow::Result<()> {
         for name in self.names("databases").await? {
@@ -184,23 +192,14 @@ impl OnServer {
 
     /// Runs one statement as the server's administrator.
     pub async fn run(&self, sql: &str) -> anyhow::Result<()> {
-        self.run_at(self.admin.as_str(), sql).await
-    }
-
-    /// Runs one statement in a database, as the server's administrator.
-    pub async fn run_in(&self, database: &str, sql: &str) -> anyhow::Result<()> {
-        self.run_at(&self.url_of(database), sql).await
-    }
-
-    async fn run_at(&self, url: &str, sql: &str) -> anyhow::Result<()> {
         match self.admin.scheme() {
             "postgres" | "postgresql" => {
-                let mut admin = PgConnection::connect(url).await?;
+                let mut admin = PgConnection::connect(self.admin.as_str()).await?;
                 admin.execute(AssertSqlSafe(sql.to_owned())).await?;
                 Ok(admin.close().await?)
             }
             "mysql" => {
-                let mut admin = MySqlConnection::connect(url).await?;
+                let mut admin = MySqlConnection::connect(self.admin.as_str()).await?;
                 admin.execute(AssertSqlSafe(sql.to_owned())).await?;
                 Ok(admin.close().await?)
             }

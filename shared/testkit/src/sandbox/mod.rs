@@ -2,6 +2,7 @@
 
 mod clients;
 mod databases;
+mod own;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -9,11 +10,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqlx::{Connection as _, Executor as _};
 use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
@@ -26,6 +27,7 @@ use tenantry_telemetry::{LogFormat, Telemetry, TelemetryConfig};
 
 pub use clients::Clients;
 pub use databases::{Engine, OnServer};
+use own::OwnDatabase;
 
 /// How long a sandbox may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,14 +86,33 @@ impl Sandbox {
 
     /// Runs one statement in a company's database behind everybody's back, as an administrator.
     pub async fn run_in(&self, database: &str, sql: &str) -> anyhow::Result<()> {
-        if let Some(server) = &self.databases {
-            return server.run_in(database, sql).await;
+        self.own(&format!("tenants/{database}.db"), |_| database.to_owned()).run(sql).await
+    }
+
+    /// Runs one statement in the central database, behind the catalog's back: for states that no call leads to.
+    pub async fn run_in_central(&self, sql: &str) -> anyhow::Result<()> {
+        self.central().run(sql).await
+    }
+
+    /// The first column of what a query of the central database finds, as text.
+    pub async fn ask_central(&self, sql: &str) -> anyhow::Result<Vec<String>> {
+        self.central().texts(sql).await
+    }
+
+    /// Runs one statement in the migrator's own database, for what a crash leaves there.
+    pub async fn run_in_migrators(&self, sql: &str) -> anyhow::Result<()> {
+        self.own("migrator.db", OnServer::migrators).run(sql).await
+    }
+
+    fn central(&self) -> OwnDatabase {
+        self.own("central.db", OnServer::central)
+    }
+
+    fn own(&self, file: &str, name: impl Fn(&OnServer) -> String) -> OwnDatabase {
+        match &self.databases {
+            Some(server) => OwnDatabase(server.url_of(&name(server))),
+            None => OwnDatabase(format!("sqlite://{}", self.folder().join("data").join(file).display())),
         }
-        let file = self.folder().join(format!("data/tenants/{database}.db"));
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
-        let mut admin = sqlx::sqlite::SqliteConnection::connect_with(&options).await?;
-        admin.execute(sqlx::AssertSqlSafe(sql.to_owned())).await?;
-        Ok(admin.close().await?)
     }
 
     /// The first operator's credential.
@@ -144,6 +165,11 @@ impl Sandbox {
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
         self.clients().memberships()
+    }
+
+    /// A client of the catalog, for services.
+    pub fn directory(&self) -> anyhow::Result<TenantDirectoryServiceClient<ServiceChannel>> {
+        self.clients().directory()
     }
 
     /// A client of the migrator.

@@ -31,3 +31,29 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+#[cfg(test)]
+impl Model {
+    /// A company in this state, for tests.
+    pub(crate) fn example(state: State) -> Self {
+        Self {
+            id: CompanyId(Default::default()),
+            name: "Example".to_owned(),
+            slug: "example".to_owned(),
+            state,
+            state_reason: Some("unpaid".to_owned()),
+            plan: None,
+            region: None,
+            labels: serde_json::json!({}),
+            access_epoch: 1,
+            revision: 1,
+            created_at: DateTime::default(),
+            updated_at: DateTime::default(),
+            created_by: None,
+            maintenance_retry_s: None,
+            deleted_from: None,
+            purge_at: None,
+            purge_begun_at: None,
+        }
+    }
+}
