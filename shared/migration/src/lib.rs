@@ -51,6 +51,7 @@
 //! cancelled, close that pool: on MariaDB the lock lives as long as the session.
 
 mod apply;
+mod catalogue;
 mod engine;
 mod error;
 mod ledger;
@@ -70,6 +71,9 @@ mod step;
 mod version;
 
 pub use apply::{Applied, Done, Run, migrate};
+pub use catalogue::{
+    CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, ObjectKind, TENANT, catalogue, compare,
+};
 pub use error::{Direction, MigrationError};
 pub use ledger::{Entry, LEDGER};
 pub use plan::{Plan, PlannedStep, plan};
