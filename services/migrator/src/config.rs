@@ -39,7 +39,14 @@ pub struct MigratorConfig {
     /// What the names of databases and roles begin with: at most 6 characters.
     #[arg(long, env = "MIGRATOR_DATABASE_PREFIX", default_value = "tnt_")]
     pub database_prefix: Prefix,
+
+    /// Databases that are compared with a scratch database at the same time, at most.
+    #[arg(long, env = "MIGRATOR_DRIFT_CHECKS_AT_ONCE", default_value_t = DRIFT_CHECKS_AT_ONCE)]
+    pub drift_checks_at_once: usize,
 }
+
+/// Each makes a database and drops it again, which is much for a server that has other things to do.
+const DRIFT_CHECKS_AT_ONCE: usize = 2;
 
 impl MigratorConfig {
     /// The defaults, whatever the environment says, with what has none.
@@ -62,6 +69,7 @@ impl MigratorConfig {
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),
             database_prefix,
+            drift_checks_at_once: DRIFT_CHECKS_AT_ONCE,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_api::migrator::v1::drift_service_server::DriftServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_migration::MigrationError;
@@ -15,7 +16,8 @@ use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::grpc::TenantDatabaseGrpc;
+use crate::app::drift::DriftChecks;
+use crate::grpc::{DriftGrpc, TenantDatabaseGrpc};
 use crate::servers::DatabaseServers;
 use crate::store::{OwnDb, StoreError};
 use crate::{MigratorConfig, sets};
@@ -75,9 +77,11 @@ impl Migrator {
             servers,
             prefix: config.database_prefix,
             tenant_set: sets::tenant()?,
+            drift: DriftChecks::new(config.drift_checks_at_once),
         });
         let server = ServerBuilder::new(NAME, config.server)
             .service(TenantDatabaseServiceServer::new(TenantDatabaseGrpc(app.clone())))
+            .service(DriftServiceServer::new(DriftGrpc(app.clone())))
             .build(Arc::new(verifier), listener)
             .await?;
         Ok(Self { app, server })
@@ -90,7 +94,8 @@ impl Started for Migrator {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        self.server.serve(shutdown).await;
+        self.server.serve(shutdown.clone()).await;
+        self.app.drift.stop(shutdown).await;
         if let Err(error) = self.app.db.clone().close().await {
             tracing::debug!(%error, "the migrator's own database did not close");
         }

@@ -45,6 +45,25 @@ pub fn is_refusal(error: &sqlx::Error) -> bool {
     sqlite_code(error).is_some_and(|code| [14, 26].contains(&(code & 0xff)))
 }
 
+/// Whether the server answers, and has no database of that name.
+pub fn is_no_such_database(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        return error.code() == "3D000";
+    }
+    if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+        return error.number() == 1049;
+    }
+    // SQLITE_CANTOPEN.
+    sqlite_code(error).is_some_and(|code| code & 0xff == 14)
+}
+
+/// Whether a lock was not had in the time that the session waits for one.
+pub fn is_locked_out(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.is_some_and(|error| error.code() == "55P03")
+}
+
 /// Whether the server has no room for another connection just now.
 pub fn is_crowded(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };

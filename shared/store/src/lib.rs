@@ -4,5 +4,7 @@
 mod failure;
 mod own;
 
-pub use failure::{Failure, driver, is_conflict, is_crowded, is_refusal, is_unavailable};
+pub use failure::{
+    Failure, driver, is_conflict, is_crowded, is_locked_out, is_no_such_database, is_refusal, is_unavailable,
+};
 pub use own::{StoreError, open};

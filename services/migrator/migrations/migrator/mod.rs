@@ -4,7 +4,12 @@ use tenantry_migration::{MigrationError, MigrationSet, SetBuilder};
 
 mod m20260101_000100_databases;
 mod m20260101_000200_runs;
+mod m20260101_000300_drift;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
-    SetBuilder::new("migrator").add(m20260101_000100_databases::Migration).add(m20260101_000200_runs::Migration).build()
+    SetBuilder::new("migrator")
+        .add(m20260101_000100_databases::Migration)
+        .add(m20260101_000200_runs::Migration)
+        .add(m20260101_000300_drift::Migration)
+        .build()
 }

@@ -65,7 +65,8 @@ async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
     })
 }
 
-fn server<'a>(app: &'a App, claim: &Claim) -> Result<&'a DatabaseServer, Error> {
+/// The server that the claim names.
+pub(super) fn server<'a>(app: &'a App, claim: &Claim) -> Result<&'a DatabaseServer, Error> {
     app.servers.get(&claim.server).ok_or_else(|| server_not_found(&claim.server))
 }
 

@@ -1,6 +1,7 @@
 //! The use cases, one async function each.
 
 pub(crate) mod databases;
+pub(crate) mod drift;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) servers: DatabaseServers,
     pub(crate) prefix: Prefix,
     pub(crate) tenant_set: MigrationSet,
+    pub(crate) drift: drift::DriftChecks,
 }
 
 impl App {

@@ -1,6 +1,10 @@
 //! The gRPC face: each handler parses, calls a use case, and converts.
 
+mod drift;
+
 use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseService;
 use tenantry_api::migrator::v1::{
@@ -13,6 +17,8 @@ use crate::app::App;
 use crate::app::databases::{self, NewDatabase};
 use crate::servers::Verifier;
 use crate::store::claims::Claim;
+
+pub(crate) use drift::DriftGrpc;
 
 pub(crate) struct TenantDatabaseGrpc(pub(crate) Arc<App>);
 
@@ -79,9 +85,10 @@ fn convert(claim: Claim) -> TenantDatabase {
         name: claim.name,
         role: claim.role.unwrap_or_default(),
         schema_version: claim.schema_version.unwrap_or_default(),
-        seed_time: claim.seeded_at.map(|at| prost_types::Timestamp {
-            seconds: at.timestamp(),
-            nanos: at.timestamp_subsec_nanos().cast_signed(),
-        }),
+        seed_time: claim.seeded_at.map(timestamp),
     }
+}
+
+fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().cast_signed() }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use tenantry_migration::MigrationError;
 use tenantry_rpc::{Error, Reason};
-use tenantry_store::{driver, is_conflict, is_unavailable};
+use tenantry_store::{driver, is_conflict, is_locked_out, is_no_such_database, is_unavailable};
 
 use crate::ident::IdentError;
 
@@ -43,6 +43,14 @@ impl ServerError {
     }
 }
 
+impl ServerError {
+    /// Whether the server is there and the database is not.
+    pub(crate) fn is_no_such_database(&self) -> bool {
+        matches!(self, Self::Migration(MigrationError::Database { source, .. })
+            if driver(source).is_some_and(is_no_such_database))
+    }
+}
+
 impl From<IdentError> for ServerError {
     fn from(error: IdentError) -> Self {
         Self::Config(error.to_string())
@@ -65,7 +73,7 @@ fn unavailable(error: &DbErr) -> bool {
 impl From<MigrationError> for ServerError {
     fn from(error: MigrationError) -> Self {
         if let MigrationError::Failed { source, .. } | MigrationError::Database { source, .. } = &error
-            && is_conflict(source)
+            && (is_conflict(source) || driver(source).is_some_and(is_locked_out))
         {
             return Self::Busy;
         }

@@ -1,9 +1,12 @@
+mod scratch;
+
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
 use tenantry_migration::{LEDGER, MigrationSet, Run, migrate, status};
 
-use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
+pub(crate) use self::scratch::MySqlScratch;
+use super::{CONNECT_TIMEOUT, Goal, NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
 
 /// How long another maker of the same database is waited for, in seconds.
@@ -47,8 +50,19 @@ impl MySqlServer {
             execute(admin, "dropping a half-made database", drop).await?;
             create_database(admin, &new.name).await?;
         }
+        self.fill(admin, new, Goal { set, version: None }, run).await
+    }
+
+    /// The schema, and the login that works with its rows.
+    async fn fill(
+        &self,
+        admin: &mut MySqlConnection,
+        new: &NewTenant,
+        goal: Goal<'_>,
+        run: &Run,
+    ) -> Result<(), ServerError> {
         let db = self.open(&new.name).await?;
-        let migrated = migrate(&db, set, None, run).await;
+        let migrated = migrate(&db, goal.set, goal.version, run).await;
         db.close().await?;
         migrated?;
         for statement in user_statements(is_mariadb(admin).await?, new) {
@@ -81,13 +95,21 @@ impl MySqlServer {
 }
 
 async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
+    if try_lock(admin, name, LOCK_WAIT_SECONDS).await? { Ok(()) } else { Err(ServerError::Busy) }
+}
+
+async fn try_lock(admin: &mut MySqlConnection, name: &Ident, seconds: i32) -> Result<bool, ServerError> {
     let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
-        .bind(format!("tenantry:create:{}", name.as_str()))
-        .bind(LOCK_WAIT_SECONDS)
+        .bind(lock_name(name))
+        .bind(seconds)
         .fetch_one(admin)
         .await
         .map_err(ServerError::refused("locking"))?;
-    if got == Some(1) { Ok(()) } else { Err(ServerError::Busy) }
+    Ok(got == Some(1))
+}
+
+fn lock_name(name: &Ident) -> String {
+    format!("tenantry:create:{}", name.as_str())
 }
 
 async fn create_database(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {

@@ -1,14 +1,19 @@
+mod scratch;
+
 use std::path::PathBuf;
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use tenantry_migration::{MigrationSet, Run, migrate};
 
+use self::scratch::InUse;
+pub(crate) use self::scratch::SqliteScratch;
 use super::{NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
 
 /// A folder of SQLite files: the standalone instance's.
 pub(crate) struct SqliteServer {
     folder: PathBuf,
+    scratches: InUse,
 }
 
 impl SqliteServer {
@@ -16,7 +21,7 @@ impl SqliteServer {
     pub(crate) fn new(url: &str) -> Self {
         let folder = url.trim_start_matches("sqlite:");
         let folder = if folder.starts_with("//") { folder.trim_start_matches("//") } else { folder };
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), scratches: InUse::default() }
     }
 
     pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {

@@ -48,7 +48,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-pub(crate) use row::Model as Claim;
+pub(crate) use row::{Model as Claim, State as ClaimState};
 
 /// A claim to make.
 pub(crate) struct NewClaim<'a> {

@@ -1,6 +1,7 @@
 //! The migrator's own database.
 
 pub(crate) mod claims;
+pub(crate) mod drift;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tenantry_migration::{MigrationError, MigrationSet, status};

@@ -8,6 +8,7 @@ use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClien
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
 use tenantry_rpc::client::{self, ServiceChannel};
 
@@ -46,6 +47,11 @@ impl Clients {
     /// A client of the migrator.
     pub fn tenant_databases(&self) -> anyhow::Result<TenantDatabaseServiceClient<ServiceChannel>> {
         Ok(TenantDatabaseServiceClient::new(open(self.0.migrator, "migrator")?))
+    }
+
+    /// A client of the migrator.
+    pub fn drift(&self) -> anyhow::Result<DriftServiceClient<ServiceChannel>> {
+        Ok(DriftServiceClient::new(open(self.0.migrator, "migrator")?))
     }
 
     /// A client of the crm.

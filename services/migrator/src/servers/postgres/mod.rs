@@ -7,6 +7,7 @@
 //! only when nobody but its tenant can make one.
 
 mod admin;
+mod scratch;
 mod template;
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
@@ -15,6 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use tenantry_migration::{MigrationSet, Run, migrate};
 
 use self::admin::Admin;
+pub(crate) use self::scratch::PostgresScratch;
 use super::{NewTenant, ServerError, connect_one};
 use crate::ident::{Ident, Prefix};
 

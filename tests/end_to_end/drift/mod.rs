@@ -1,0 +1,139 @@
+//! A tenant's database that somebody has changed by hand says so, and says nothing else.
+
+mod changes;
+mod equal;
+mod scratch;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tenantry_api::migrator::v1::{
+    CheckDriftRequest, DriftChange, DriftObjectKind, DriftReport, GetTenantDatabaseRequest,
+};
+use tenantry_testkit::actors::{Actor, Operator, Owner};
+use tenantry_testkit::sandbox::Sandbox;
+use tonic::Request;
+
+use crate::support::per_engine;
+
+per_engine!(a_fresh_tenant_is_in_sync, every_change_by_hand_is_named_alone, a_database_that_is_gone_is_named);
+
+/// A company, its database, and an operator who asks about it.
+struct Tenant<'s> {
+    sandbox: &'s Sandbox,
+    operator: Operator,
+    company: String,
+    database: String,
+}
+
+impl<'s> Tenant<'s> {
+    async fn fresh(sandbox: &'s Sandbox) -> anyhow::Result<Self> {
+        let company = Owner::of_new_company(sandbox, "Drift").await?.company.id;
+        let operator = Operator::of(sandbox).await?;
+        let get = GetTenantDatabaseRequest { company_id: company.clone() };
+        let mut databases = sandbox.tenant_databases()?;
+        let database = databases.get_tenant_database(operator.request(get)).await?.into_inner().name;
+        Ok(Self { sandbox, operator, company, database })
+    }
+
+    fn request(&self) -> Request<CheckDriftRequest> {
+        self.operator.request(CheckDriftRequest { company_id: self.company.clone() })
+    }
+
+    async fn check(&self) -> anyhow::Result<DriftReport> {
+        Ok(self.sandbox.clients().drift()?.check_drift(self.request()).await?.into_inner())
+    }
+
+    /// What every name of this installation begins with.
+    fn prefix(&self) -> &str {
+        &self.database[..self.database.len() - 26]
+    }
+
+    /// As somebody with a terminal does it.
+    async fn by_hand(&self, sql: &str) -> anyhow::Result<()> {
+        let sql = sql.replace("{tenant}", &self.database).replace("{prefix}", self.prefix());
+        let done = match self.sandbox.on_server() {
+            Some(server) => server.run_in(&self.database, &sql).await,
+            None => self.in_file(&sql).await,
+        };
+        done.map_err(|error| error.context(sql))
+    }
+
+    async fn in_file(&self, sql: &str) -> anyhow::Result<()> {
+        let mut file = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(self.file())).await?;
+        file.execute(AssertSqlSafe(sql.to_owned())).await?;
+        Ok(file.close().await?)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.sandbox.folder().join("data/tenants")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder().join(format!("{}.db", self.database))
+    }
+
+    /// Every database, file and role that there is for companies.
+    async fn left(&self) -> anyhow::Result<BTreeSet<String>> {
+        let Some(server) = self.sandbox.on_server() else {
+            let files = std::fs::read_dir(self.folder())?;
+            let names = files.map(|file| Ok(file?.file_name().to_string_lossy().into_owned()));
+            // The files beside a database come and go with its connections.
+            let names: Vec<String> = names.collect::<std::io::Result<_>>()?;
+            return Ok(names.into_iter().filter(|name| name.ends_with(".db")).collect());
+        };
+        Ok(server.tenant_databases().await?.into_iter().chain(server.roles().await?).collect())
+    }
+}
+
+/// What a report says, short.
+fn told(report: &DriftReport) -> Vec<(DriftChange, DriftObjectKind, String)> {
+    report.findings.iter().map(|finding| (finding.change(), finding.kind(), finding.name.clone())).collect()
+}
+
+async fn a_fresh_tenant_is_in_sync(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let tenant = Tenant::fresh(sandbox).await?;
+    let before = tenant.left().await?;
+    let report = tenant.check().await?;
+    assert_eq!(report.findings, []);
+    assert!(report.in_sync && report.finding_count == 0 && report.check_time.is_some());
+    assert_eq!((&report.company_id, &report.name), (&tenant.company, &tenant.database));
+    assert_eq!(
+        (report.set.as_str(), Some(report.schema_version.as_str())),
+        ("tenant", migrator::sets::tenant()?.head())
+    );
+    assert_eq!(tenant.left().await?, before, "the scratch database is gone");
+    Ok(())
+}
+
+async fn every_change_by_hand_is_named_alone(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let tenant = Tenant::fresh(sandbox).await?;
+    let before = tenant.left().await?;
+    for change in changes::of(sandbox) {
+        tenant.by_hand(&change.make).await?;
+        let report = tenant.check().await?;
+        let name = change.name.replace("{prefix}", tenant.prefix());
+        assert_eq!(told(&report), [(change.change, change.kind, name)], "{}: {:#?}", change.make, report.findings);
+        assert!(!report.in_sync);
+        tenant.by_hand(&change.undo).await?;
+        assert_eq!(tenant.check().await?.findings, [], "after {}", change.undo);
+    }
+    assert_eq!(tenant.left().await?, before, "the scratch databases are gone");
+    Ok(())
+}
+
+async fn a_database_that_is_gone_is_named(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let tenant = Tenant::fresh(sandbox).await?;
+    match sandbox.on_server() {
+        Some(server) if server.admin_url().starts_with("postgres") => {
+            server.run(&format!("DROP DATABASE \"{}\" WITH (FORCE)", tenant.database)).await?;
+        }
+        Some(server) => server.run(&format!("DROP DATABASE `{}`", tenant.database)).await?,
+        None => std::fs::remove_file(tenant.file())?,
+    }
+    let report = tenant.check().await?;
+    assert_eq!(told(&report), [(DriftChange::Missing, DriftObjectKind::Database, "<database>".to_owned())]);
+    Ok(())
+}
