@@ -111,21 +111,21 @@ const MARIADB: &[Row] = &[
         "REVOKE DROP ON people FROM '{tenant}'@'%'",
         Changed,
         Grant,
-        "people to '<tenant>'@'%'",
+        "people to <tenant>@%",
     ),
     (
         "GRANT INSERT ON tenantry_migrations TO '{tenant}'@'%'",
         "REVOKE INSERT ON tenantry_migrations FROM '{tenant}'@'%'",
         Unexpected,
         Grant,
-        "tenantry_migrations to '<tenant>'@'%'",
+        "tenantry_migrations to <tenant>@%",
     ),
     (
         "GRANT SELECT ON {prefix}central.* TO '{tenant}'@'%'",
         "REVOKE SELECT ON {prefix}central.* FROM '{tenant}'@'%'",
         Unexpected,
         Grant,
-        "{prefix}central to '<tenant>'@'%'",
+        "{prefix}central to <tenant>@%",
     ),
 ];
 

@@ -13,7 +13,7 @@ use tenantry_api::migrator::v1::{
     CheckDriftRequest, DriftChange, DriftObjectKind, DriftReport, GetTenantDatabaseRequest,
 };
 use tenantry_testkit::actors::{Actor, Operator, Owner};
-use tenantry_testkit::sandbox::Sandbox;
+use tenantry_testkit::sandbox::{Engine, Sandbox};
 use tonic::Request;
 
 use crate::support::per_engine;
@@ -106,6 +106,28 @@ async fn a_fresh_tenant_is_in_sync(sandbox: &Sandbox) -> anyhow::Result<()> {
     );
     assert_eq!(tenant.left().await?, before, "the scratch database is gone");
     Ok(())
+}
+
+/// By the service itself, so that who drifted can be listed without asking every server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_latest_check_of_a_database_is_kept() -> anyhow::Result<()> {
+    let sandbox = Sandbox::start(Engine::Sqlite).await?;
+    let tenant = Tenant::fresh(&sandbox).await?;
+    let mut kept = Vec::new();
+    for sql in ["SELECT 1", "CREATE TABLE extra (id int)", "DROP TABLE extra"] {
+        tenant.by_hand(sql).await?;
+        let report = tenant.check().await?;
+        let options = SqliteConnectOptions::new().filename(sandbox.folder().join("data/migrator.db"));
+        let mut file = SqliteConnection::connect_with(&options).await?;
+        let query = "SELECT schema_version, finding_count, findings FROM drift_checks";
+        let rows: Vec<(String, i32, String)> = sqlx::query_as(query).fetch_all(&mut file).await?;
+        file.close().await?;
+        assert!(rows.iter().all(|(version, ..)| *version == report.schema_version));
+        kept.extend(rows.into_iter().map(|(_, count, findings)| (count, findings)));
+    }
+    let extra = r#"[{"change":"unexpected","kind":"table","name":"extra"}]"#;
+    assert_eq!(kept, [(0, "[]".to_owned()), (1, extra.to_owned()), (0, "[]".to_owned())]);
+    sandbox.stop().await
 }
 
 async fn every_change_by_hand_is_named_alone(sandbox: &Sandbox) -> anyhow::Result<()> {

@@ -223,7 +223,11 @@ macro_rules! privileges {
     ($parent:expr, $object:expr) => {
         row!(
             $parent,
-            concat!("CONCAT(", $object, ", ' to ', REPLACE(grantee, CONCAT('''', ?, ''''), '<tenant>'))"),
+            concat!(
+                "CONCAT(",
+                $object,
+                ", ' to ', REPLACE(REPLACE(grantee, CONCAT('''', ?, ''''), '<tenant>'), '''', ''))"
+            ),
             "GROUP_CONCAT(DISTINCT CONCAT(privilege_type, IF(is_grantable = 'YES', ' (grantable)', '')) \
              ORDER BY privilege_type SEPARATOR ', ')"
         )

@@ -36,7 +36,7 @@ impl TableText {
                     constraints.push((name.text.clone(), write(rest)));
                 }
                 [first, ..] if first.begins_constraint() => constraints.push((write(item), write(item))),
-                [name, rest @ ..] => columns.push((name.text.clone(), write(rest))),
+                [name, rest @ ..] => columns.push((name.text.clone(), write(&without_null(rest)))),
                 [] => {}
             }
         }
@@ -44,6 +44,19 @@ impl TableText {
         let options = tokens.get(end + 1..).unwrap_or_default();
         Self { whole: format!("table {}", write(options)).trim_end().to_owned(), columns, constraints }
     }
+}
+
+/// `NULL` as a column's own constraint says nothing; after these words it does.
+fn without_null(column: &[Token]) -> Vec<Token> {
+    let (mut depth, mut kept) = (0, Vec::<Token>::new());
+    for token in column {
+        depth += i32::from(token.is("(")) - i32::from(token.is(")"));
+        let meant = kept.last().is_some_and(|last| ["not", "default", "set"].iter().any(|word| last.is(word)));
+        if depth > 0 || meant || !token.is("null") {
+            kept.push(token.clone());
+        }
+    }
+    kept
 }
 
 /// What stands between the commas of a list that starts at `start`, and where it ends.
@@ -65,7 +78,7 @@ fn items(tokens: &[Token], start: usize) -> (Vec<&[Token]>, usize) {
     (found, tokens.len())
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Token {
     text: String,
     /// A name or a string, which is no keyword whatever it says.
@@ -186,6 +199,15 @@ mod tests {
         assert_eq!(text_of(one), text_of(other));
         assert_eq!(text_of(one), "create index ix on t(a, \"b c\")");
         assert_ne!(text_of("CHECK (a = 'X')"), text_of("CHECK (a = 'x')"));
+    }
+
+    #[test]
+    fn null_is_left_out_where_it_says_nothing() {
+        let sql = "CREATE TABLE t (a int NULL, b int NOT NULL, c int DEFAULT NULL NULL, \
+                   d int REFERENCES o ON DELETE SET NULL CHECK (d IS NULL))";
+        let (b, c) = (("b", "int not null"), ("c", "int default null"));
+        let d = ("d", "int references o on delete set null check(d is null)");
+        assert_eq!(TableText::read(sql).columns, pairs(&[("a", "int"), b, c, d]));
     }
 
     #[test]
