@@ -76,6 +76,7 @@ pub use catalogue::{
 };
 pub use error::{Direction, MigrationError};
 pub use ledger::{Entry, LEDGER};
+pub use lock::is_being_migrated;
 pub use plan::{Plan, PlannedStep, plan};
 pub use recording::Recording;
 pub use rollback::{Rollback, rollback};

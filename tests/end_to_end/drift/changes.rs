@@ -150,7 +150,7 @@ const SQLITE: &[Row] = &[
 /// Of the text of the table, since SQLite has no statement that changes any of these.
 const SQLITE_TEXT: &[Row] = &[
     (r#""title" varchar(40)"#, r#""title" varchar(41)"#, Changed, Column, "people.title"),
-    (r#""revision" bigint NOT NULL"#, r#""revision" bigint NOT NULL DEFAULT 1"#, Changed, Column, "people.revision"),
+    (r#""revision" integer NOT NULL"#, r#""revision" integer NOT NULL DEFAULT 1"#, Changed, Column, "people.revision"),
     ("''staff''", "''staff'', ''robot''", Changed, Constraint, "people.ck_people_kind"),
 ];
 

@@ -1,13 +1,10 @@
 //! PostgreSQL: a clone, a migration step by step and a squash are equal, object by object.
 
-use std::time::SystemTime;
-
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
-use tenantry_migration::{CatalogueObject, CatalogueOptions, ObjectKind, Run, catalogue, compare, migrate};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+use tenantry_migration::{CatalogueObject, CatalogueOptions, ObjectKind, catalogue, compare, migrate};
 use tenantry_testkit::sandbox::{Engine, OnServer, Sandbox};
-use uuid::Uuid;
 
-use super::Tenant;
+use super::{Tenant, open, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clone_equals_steps_and_a_squash() -> anyhow::Result<()> {
@@ -21,7 +18,7 @@ async fn a_clone_equals_steps_and_a_squash() -> anyhow::Result<()> {
 
     let (set, prefix) = (migrator::sets::tenant()?, server.prefix());
     let steps = empty(server, "steps").await?;
-    let db = open(server, &steps).await?;
+    let db = open(&server.url_of(&steps), prefix).await?;
     for version in set.versions() {
         migrate(&db, &set, Some(version), &run()).await?;
     }
@@ -29,15 +26,11 @@ async fn a_clone_equals_steps_and_a_squash() -> anyhow::Result<()> {
     assert_eq!(compare(&clone, &read(server, &steps).await?), []);
 
     let squash = empty(server, "squash").await?;
-    let db = open(server, &squash).await?;
+    let db = open(&server.url_of(&squash), prefix).await?;
     db.execute_unprepared(&set.squash(db.get_database_backend(), &run())?).await?;
     finish(&db, prefix).await?;
     assert_eq!(compare(&clone, &read(server, &squash).await?), []);
     sandbox.stop().await
-}
-
-fn run() -> Run {
-    Run::new(Uuid::now_v7(), SystemTime::now().into())
 }
 
 /// An empty database as the template begins, with a login role as a tenant has one.
@@ -53,7 +46,7 @@ async fn empty(server: &OnServer, name: &str) -> anyhow::Result<String> {
     ] {
         server.run(&statement).await?;
     }
-    let db = open(server, &name).await?;
+    let db = open(&server.url_of(&name), prefix).await?;
     let grants = format!(
         "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {prefix}tenants; \
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {prefix}tenants; \
@@ -71,19 +64,8 @@ async fn finish(db: &DatabaseConnection, prefix: &str) -> anyhow::Result<()> {
 }
 
 async fn read(server: &OnServer, name: &str) -> anyhow::Result<Vec<CatalogueObject>> {
-    let db = open(server, name).await?;
+    let db = open(&server.url_of(name), server.prefix()).await?;
     let objects = catalogue(&db, CatalogueOptions { tenant_role: Some(name) }).await?;
     db.close().await?;
     Ok(objects)
-}
-
-/// As the role that owns everything.
-async fn open(server: &OnServer, name: &str) -> anyhow::Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(server.url_of(name));
-    let owner = format!("{}owner", server.prefix());
-    options
-        .max_connections(1)
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(move |options| options.options([("role", owner.as_str())]));
-    Ok(Database::connect(options).await?)
 }

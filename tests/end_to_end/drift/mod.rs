@@ -6,19 +6,30 @@ mod scratch;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::SystemTime;
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tenantry_api::migrator::v1::{
     CheckDriftRequest, DriftChange, DriftObjectKind, DriftReport, GetTenantDatabaseRequest,
 };
+use tenantry_migration::{Rollback, Run, rollback, status};
+use tenantry_rpc::Reason;
 use tenantry_testkit::actors::{Actor, Operator, Owner};
 use tenantry_testkit::sandbox::{Engine, Sandbox};
 use tonic::Request;
+use uuid::Uuid;
 
-use crate::support::per_engine;
+use crate::support::{per_engine, reason};
 
-per_engine!(a_fresh_tenant_is_in_sync, every_change_by_hand_is_named_alone, a_database_that_is_gone_is_named);
+per_engine!(
+    a_fresh_tenant_is_in_sync,
+    every_change_by_hand_is_named_alone,
+    a_tenant_behind_is_compared_at_its_own_version,
+    a_database_that_is_gone_is_named,
+);
 
 /// A company, its database, and an operator who asks about it.
 struct Tenant<'s> {
@@ -67,6 +78,14 @@ impl<'s> Tenant<'s> {
         Ok(file.close().await?)
     }
 
+    /// As the migrator has it open: by the role that owns everything, where there is one.
+    async fn open(&self) -> anyhow::Result<DatabaseConnection> {
+        match self.sandbox.on_server() {
+            Some(server) => open(&server.url_of(&self.database), server.prefix()).await,
+            None => open(&format!("sqlite://{}", self.file().display()), self.prefix()).await,
+        }
+    }
+
     fn folder(&self) -> PathBuf {
         self.sandbox.folder().join("data/tenants")
     }
@@ -86,6 +105,19 @@ impl<'s> Tenant<'s> {
         };
         Ok(server.tenant_databases().await?.into_iter().chain(server.roles().await?).collect())
     }
+}
+
+async fn open(url: &str, prefix: &str) -> anyhow::Result<DatabaseConnection> {
+    let (mut options, owner) = (ConnectOptions::new(url), format!("{prefix}owner"));
+    options
+        .max_connections(1)
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(move |options| options.options([("role", owner.as_str())]));
+    Ok(Database::connect(options).await?)
+}
+
+fn run() -> Run {
+    Run::new(Uuid::now_v7(), SystemTime::now().into())
 }
 
 /// What a report says, short.
@@ -143,6 +175,24 @@ async fn every_change_by_hand_is_named_alone(sandbox: &Sandbox) -> anyhow::Resul
         assert_eq!(tenant.check().await?.findings, [], "after {}", change.undo);
     }
     assert_eq!(tenant.left().await?, before, "the scratch databases are gone");
+    Ok(())
+}
+
+async fn a_tenant_behind_is_compared_at_its_own_version(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let (tenant, set) = (Tenant::fresh(sandbox).await?, migrator::sets::tenant()?);
+    let db = tenant.open().await?;
+    rollback(&db, &set, Rollback::Steps(2), &run()).await?;
+    let version = status(&db, &set).await?.version().map(str::to_owned);
+    db.close().await?;
+    let report = tenant.check().await?;
+    assert_eq!(report.findings, []);
+    assert_eq!(Some(report.schema_version), version);
+    // A version that this release does not know cannot be made.
+    tenant
+        .by_hand("UPDATE tenantry_migrations SET version = 'm20990101_000000_later' WHERE version LIKE '%places'")
+        .await?;
+    let refused = sandbox.clients().drift()?.check_drift(tenant.request()).await;
+    assert_eq!(reason(refused), Some(Reason::SchemaTooNew));
     Ok(())
 }
 

@@ -241,6 +241,14 @@ macro_rules! concerned {
     };
 }
 
+/// Rights outlive their table, and are nothing without it.
+macro_rules! there {
+    () => {
+        "AND (table_schema <> DATABASE() OR table_name IN (SELECT t.table_name FROM information_schema.tables t \
+         WHERE t.table_schema = DATABASE())) "
+    };
+}
+
 const RIGHTS: &[Listing] = &[
     listing!(
         Grant,
@@ -265,6 +273,7 @@ const RIGHTS: &[Listing] = &[
         ),
         "FROM information_schema.table_privileges ",
         concerned!("table_schema = DATABASE()"),
+        there!(),
         "GROUP BY table_schema, table_name, grantee",
     ),
     listing!(
@@ -275,6 +284,7 @@ const RIGHTS: &[Listing] = &[
         ),
         "FROM information_schema.column_privileges ",
         concerned!("table_schema = DATABASE()"),
+        there!(),
         "GROUP BY table_schema, table_name, column_name, grantee",
     ),
     listing!(

@@ -17,7 +17,9 @@ use fixtures::*;
 use sea_orm::ConnectionTrait;
 use seeds::*;
 use support::{Server, TestDb, catalogue_of};
-use tenantry_migration::{LEDGER, MigrationError, Rollback, SetBuilder, migrate, plan, rollback, status};
+use tenantry_migration::{
+    LEDGER, MigrationError, Rollback, SetBuilder, is_being_migrated, migrate, plan, rollback, status,
+};
 
 on_every_engine! {
     applies_everything_and_then_nothing,
@@ -123,9 +125,11 @@ async fn waits_no_longer_than_it_is_told(test: TestDb) {
     let run = run_at(0).lock_wait(Duration::from_millis(200));
     let error = migrate(&db, &set, None, &run).await.unwrap_err();
     assert!(matches!(error, MigrationError::Locked { .. }), "{error:?}");
+    assert_eq!(is_being_migrated(&db).await.unwrap(), test.server != Server::Sqlite);
 
     holder.close().await.unwrap();
     migrate(&db, &set, None, &run_at(1)).await.unwrap();
+    assert!(!is_being_migrated(&db).await.unwrap());
 }
 
 async fn a_failure_keeps_what_the_engine_can_keep(test: TestDb) {

@@ -13,7 +13,7 @@ use sea_orm::DatabaseConnection;
 use tenantry_ids::{CompanyId, RunId};
 use tenantry_migration::{
     CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, MigrationError, ObjectKind, Run, catalogue,
-    compare, status,
+    compare, is_being_migrated, status,
 };
 use tenantry_rpc::{Context, Error, Reason};
 use tokio::time::timeout;
@@ -109,13 +109,15 @@ impl Check {
         found.map(Some)
     }
 
-    /// The ledger before and after tells whether somebody migrated meanwhile.
+    /// What is seen while somebody migrates is neither the one version nor the other.
     async fn read_between_migrations(&self, db: &DatabaseConnection) -> Result<Found, Error> {
         let before = status(db, &self.app.tenant_set).await.map_err(ServerError::from)?;
         before.refuse_conflicts().map_err(ServerError::from)?;
         let objects = read(db, self.claim.role.as_deref()).await?;
         let after = status(db, &self.app.tenant_set).await.map_err(ServerError::from)?;
-        if after.applied != before.applied {
+        // A migration that is still under way has the lock, and one that came and went has its row.
+        let halfway = is_being_migrated(db).await.map_err(ServerError::from)?;
+        if halfway || after.applied != before.applied {
             return Err(ServerError::Busy.into());
         }
         Ok(Found { version: before.version().map(str::to_owned), objects })
