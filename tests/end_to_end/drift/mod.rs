@@ -171,9 +171,10 @@ async fn every_change_by_hand_is_named_alone(sandbox: &Sandbox) -> anyhow::Resul
         let name = change.name.replace("{prefix}", tenant.prefix());
         assert_eq!(told(&report), [(change.change, change.kind, name)], "{}: {:#?}", change.make, report.findings);
         assert!(!report.in_sync);
+        // Whether this has taken it back, the next change's only finding says.
         tenant.by_hand(&change.undo).await?;
-        assert_eq!(tenant.check().await?.findings, [], "after {}", change.undo);
     }
+    assert_eq!(tenant.check().await?.findings, []);
     assert_eq!(tenant.left().await?, before, "the scratch databases are gone");
     Ok(())
 }
