@@ -91,7 +91,8 @@ const OBJECTS: &[Listing] = &[
     ),
     listing!(
         Schema,
-        "SELECT NULL AS parent, 'schema ' || quote_ident(n.nspname) AS name, NULL AS definition FROM pg_namespace n WHERE ",
+        "SELECT NULL AS parent, 'schema ' || quote_ident(n.nspname) AS name, NULL AS definition \
+         FROM pg_namespace n WHERE ",
         ours!("pg_namespace", "n.oid"),
     ),
     listing!(
@@ -106,8 +107,8 @@ const OBJECTS: &[Listing] = &[
          WHEN 'e' THEN 'ENUM ' || coalesce((SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY \
          e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid), '') \
          WHEN 'd' THEN concat_ws(' ', 'DOMAIN', format_type(t.typbasetype, t.typtypmod), \
-         CASE WHEN t.typnotnull THEN 'NOT NULL' END, 'DEFAULT ' || t.typdefault, (SELECT string_agg(c.conname || ' ' || \
-         pg_get_constraintdef(c.oid), ' ' ORDER BY c.conname) FROM pg_constraint c WHERE c.contypid = t.oid)) \
+         CASE WHEN t.typnotnull THEN 'NOT NULL' END, 'DEFAULT ' || t.typdefault, (SELECT string_agg(c.conname || \
+         ' ' || pg_get_constraintdef(c.oid), ' ' ORDER BY c.conname) FROM pg_constraint c WHERE c.contypid = t.oid)) \
          WHEN 'r' THEN 'RANGE ' || (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid) \
          ELSE 'COMPOSITE ' || coalesce((SELECT string_agg(quote_ident(a.attname) || ' ' || \
          format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_attribute a \
@@ -221,8 +222,8 @@ const OBJECTS: &[Listing] = &[
         " AS parent, ",
         qualified!("n.nspname", "c.relname"),
         " || '.' || quote_ident(t.tgname) AS name, pg_get_triggerdef(t.oid) || CASE t.tgenabled WHEN 'O' THEN '' \
-         ELSE ' ENABLED ' || t.tgenabled::text END AS definition FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
-         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND ",
+         ELSE ' ENABLED ' || t.tgenabled::text END AS definition FROM pg_trigger t \
+         JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND ",
         ours!("pg_class", "c.oid"),
     ),
     listing!(
@@ -232,8 +233,8 @@ const OBJECTS: &[Listing] = &[
         " AS parent, ",
         qualified!("n.nspname", "c.relname"),
         " || '.' || quote_ident(r.rulename) AS name, pg_get_ruledef(r.oid) || CASE r.ev_enabled WHEN 'O' THEN '' \
-         ELSE ' ENABLED ' || r.ev_enabled::text END AS definition FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class \
-         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.rulename <> '_RETURN' AND ",
+         ELSE ' ENABLED ' || r.ev_enabled::text END AS definition FROM pg_rewrite r \
+         JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.rulename <> '_RETURN' AND ",
         ours!("pg_class", "c.oid"),
     ),
     listing!(
@@ -265,17 +266,25 @@ const OBJECTS: &[Listing] = &[
 macro_rules! owned {
     () => {
         concat!(
-            "SELECT ", qualified!("n.nspname", "c.relname"), " AS name, c.relowner AS owner, c.relacl AS acl, \
+            "SELECT ",
+            qualified!("n.nspname", "c.relname"),
+            " AS name, c.relowner AS owner, c.relacl AS acl, \
              CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END AS letter FROM pg_class c \
              JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND ",
             ours!("pg_class", "c.oid"),
-            " UNION ALL SELECT ", function!(), ", p.proowner, p.proacl, 'f' FROM pg_proc p \
-             JOIN pg_namespace n ON n.oid = p.pronamespace WHERE ", ours!("pg_proc", "p.oid"),
-            " UNION ALL SELECT ", qualified!("n.nspname", "t.typname"), ", t.typowner, t.typacl, 'T' FROM pg_type t \
+            " UNION ALL SELECT ",
+            function!(),
+            ", p.proowner, p.proacl, 'f' FROM pg_proc p \
+             JOIN pg_namespace n ON n.oid = p.pronamespace WHERE ",
+            ours!("pg_proc", "p.oid"),
+            " UNION ALL SELECT ",
+            qualified!("n.nspname", "t.typname"),
+            ", t.typowner, t.typacl, 'T' FROM pg_type t \
              JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class r ON r.oid = t.typrelid \
              WHERE (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND r.relkind = 'c') AND ",
             ours!("pg_type", "t.oid"),
-            " UNION ALL SELECT 'schema ' || quote_ident(n.nspname), n.nspowner, n.nspacl, 'n' FROM pg_namespace n WHERE ",
+            " UNION ALL SELECT 'schema ' || quote_ident(n.nspname), n.nspowner, n.nspacl, 'n' \
+             FROM pg_namespace n WHERE ",
             ours!("pg_namespace", "n.oid"),
             " UNION ALL SELECT '<database>', d.datdba, d.datacl, 'd' FROM pg_database d \
              WHERE d.datname = current_database()"

@@ -8,7 +8,8 @@ use super::{CatalogueObject, ObjectKind, Reader};
 
 pub(super) async fn read(reader: &Reader<'_>) -> Result<Vec<CatalogueObject>, DbErr> {
     // Indexes of keys have no text; the table's says what they are. `sqlite_sequence` and its like are the engine's.
-    let sql = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let sql = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL \
+               AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     let statement = Statement::from_string(reader.tx.get_database_backend(), sql);
     let mut objects = Vec::new();
     for row in reader.tx.query_all_raw(statement).await? {

@@ -61,7 +61,7 @@ const POSTGRES: &[Change] = &[
         "things.ix_kind",
     ),
     (
-        "ALTER TABLE things DROP CONSTRAINT ck_kind; ALTER TABLE things ADD CONSTRAINT ck_kind CHECK (kind > 0) NOT VALID",
+        "ALTER TABLE things DROP CONSTRAINT ck_kind, ADD CONSTRAINT ck_kind CHECK (kind > 0) NOT VALID",
         "ALTER TABLE things VALIDATE CONSTRAINT ck_kind",
         ObjectKind::Constraint,
         "things.ck_kind",
