@@ -27,7 +27,7 @@ async fn a_company_comes_back_active_with_a_database(sandbox: &Sandbox) -> anyho
     assert!(owner.company.provisioning_steps.is_empty(), "steps are for operators");
 
     let operator = Operator::of(sandbox).await?;
-    let get = GetCompanyRequest { id: owner.company.id.clone() };
+    let get = GetCompanyRequest { id: owner.company.id.clone(), ..Default::default() };
     let seen = sandbox.companies()?.get_company(operator.request(get)).await?.into_inner();
     let steps: Vec<_> = seen.provisioning_steps.iter().map(|step| (step.name.as_str(), step.attempts)).collect();
     assert_eq!(steps, [("create_database", 1), ("seed", 1)]);

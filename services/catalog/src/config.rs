@@ -57,6 +57,10 @@ pub struct CatalogConfig {
     /// How long an invitation can be accepted, in seconds.
     #[arg(long, env = "CATALOG_INVITATION_LIFETIME_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub invitation_lifetime_s: u64,
+
+    /// For how long a deleted company can be undeleted, in days; then it is purged.
+    #[arg(long, env = "CATALOG_DELETION_GRACE_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=3_650))]
+    pub deletion_grace_days: u16,
 }
 
 impl CatalogConfig {
@@ -81,6 +85,7 @@ impl CatalogConfig {
             public_sign_up: false,
             token_lifetime_s: 900,
             invitation_lifetime_s: 900,
+            deletion_grace_days: 30,
         }
     }
 }

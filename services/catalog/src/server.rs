@@ -128,6 +128,7 @@ fn settings_of(config: &CatalogConfig) -> Settings {
         public_sign_up: config.public_sign_up,
         token_lifetime: Duration::from_secs(config.token_lifetime_s),
         invitation_lifetime: Duration::from_secs(config.invitation_lifetime_s),
+        deletion_grace: Duration::from_hours(24 * u64::from(config.deletion_grace_days)),
     }
 }
 

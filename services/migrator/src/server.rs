@@ -8,15 +8,15 @@ use tenantry_api::migrator::v1::drift_service_server::DriftServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_migration::MigrationError;
-use tenantry_rpc::auth::{IdentityError, RemoteKeys, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 
-use crate::app::App;
 use crate::app::drift::DriftChecks;
+use crate::app::{App, CatalogClient};
 use crate::grpc::{DriftGrpc, TenantDatabaseGrpc};
 use crate::servers::DatabaseServers;
 use crate::store::{OwnDb, StoreError};
@@ -66,7 +66,9 @@ impl Migrator {
             .map_err(|error| StartError::DatabaseServer(error.to_string()))?;
 
         let services = TrustedServices::load(&config.identity.trusted_services_file)?;
-        let keys = RemoteKeys::new(client::open(&config.catalog_address, "catalog", None)?, MIN_KEY_REFETCH);
+        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
+        let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
+        let keys = RemoteKeys::new(catalog.clone(), MIN_KEY_REFETCH);
         let settings = VerifierSettings { issuer: config.issuer, audience: NAME.to_owned() };
         let verifier = Verifier::new(settings, Arc::new(keys), services, clock.clone());
 
@@ -78,6 +80,7 @@ impl Migrator {
             prefix: config.database_prefix,
             tenant_set: sets::tenant()?,
             drift: DriftChecks::new(config.drift_checks_at_once),
+            catalog: CatalogClient::new(catalog),
         });
         let server = ServerBuilder::new(NAME, config.server)
             .service(TenantDatabaseServiceServer::new(TenantDatabaseGrpc(app.clone())))

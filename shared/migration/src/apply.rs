@@ -12,19 +12,41 @@ pub struct Run {
     /// Written into every row of the ledger.
     pub id: Uuid,
     pub now: DateTime<Utc>,
-    /// How long another migration of the same database is waited for before [`MigrationError::Locked`].
+    /// How long another migration of the same database, or a transaction that holds a table, is waited for before
+    /// [`MigrationError::Locked`] or [`MigrationError::Blocked`].
     pub lock_wait: Duration,
+    /// How long one statement waits for a table that a transaction holds. Everybody who comes after it queues behind
+    /// it, so it is short, and the migration tries again until `lock_wait` is over.
+    pub lock_timeout: Duration,
+    /// How long one statement may run, unless its migration says otherwise. SQLite has no such limit.
+    pub statement_timeout: Duration,
 }
 
 impl Run {
-    /// Waits 30 seconds for the lock.
+    /// Waits 30 seconds for its turn, 2 seconds at a time for a table, and gives each statement 10 minutes.
     pub fn new(id: Uuid, now: DateTime<Utc>) -> Self {
-        Self { id, now, lock_wait: Duration::from_secs(30) }
+        Self {
+            id,
+            now,
+            lock_wait: Duration::from_secs(30),
+            lock_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(600),
+        }
     }
 
     #[must_use]
     pub fn lock_wait(self, lock_wait: Duration) -> Self {
         Self { lock_wait, ..self }
+    }
+
+    #[must_use]
+    pub fn lock_timeout(self, lock_timeout: Duration) -> Self {
+        Self { lock_timeout, ..self }
+    }
+
+    #[must_use]
+    pub fn statement_timeout(self, statement_timeout: Duration) -> Self {
+        Self { statement_timeout, ..self }
     }
 }
 

@@ -23,8 +23,24 @@ impl std::fmt::Display for Direction {
 #[non_exhaustive]
 pub enum MigrationError {
     /// Somebody else migrates this database. Try again later.
-    #[error("another migration of this database is running; gave up after waiting {waited:?}")]
-    Locked { waited: Duration },
+    #[error("another migration of this database is running{}; gave up after waiting {waited:?}", by(holder))]
+    Locked {
+        waited: Duration,
+        /// Its run and process, where the engine tells.
+        holder: Option<String>,
+    },
+
+    /// A transaction holds a table that the migration changes. Nothing was changed; end it, or try again later.
+    #[error("migration {version} gave up after waiting {waited:?} for a table that a transaction holds")]
+    Blocked { version: String, waited: Duration },
+
+    /// A statement ran longer than it may. What remains is as after [`Failed`](Self::Failed).
+    #[error("migration {version} took longer than a statement may: {limit:?}")]
+    TimedOut { version: String, limit: Duration },
+
+    /// The engine cannot try DDL and take it back.
+    #[error("this engine cannot try a migration without applying it; read its plan")]
+    NoDryRun,
 
     /// The migration was changed after it had been applied here. Restore it and write a new one.
     #[error("migration {version} of set {set} differs from the one this database has applied")]
@@ -41,7 +57,8 @@ pub enum MigrationError {
     /// A statement failed. Counted from 1; absent when it cannot be told (code, timeouts).
     ///
     /// On PostgreSQL and SQLite nothing of the migration remains. On MariaDB, where DDL commits by itself, the
-    /// statements before this one remain and the migration is not in the ledger.
+    /// statements before this one remain, [`Status::partial`](crate::Status::partial) says so, and the next run goes
+    /// on with this one.
     #[error("migration {version} failed going {direction}{}", at(*.statement))]
     Failed { version: String, direction: Direction, statement: Option<usize>, source: DbErr },
 
@@ -82,6 +99,37 @@ impl MigrationError {
 
 fn at(statement: Option<usize>) -> String {
     statement.map_or_else(String::new, |n| format!(" at its statement {n}"))
+}
+
+fn by(holder: &Option<String>) -> String {
+    holder.as_ref().map_or_else(String::new, |holder| format!(" ({holder})"))
+}
+
+/// What a failed statement says beyond that it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// It waited for a table as long as it may.
+    Lock,
+    /// It ran as long as it may.
+    Time,
+}
+
+impl Limit {
+    pub(crate) fn of(error: &DbErr) -> Option<Self> {
+        let database = driver(error)?;
+        if let Some(error) = database.try_downcast_ref::<sea_orm::sqlx::mysql::MySqlDatabaseError>() {
+            return match error.number() {
+                1205 => Some(Self::Lock),
+                1969 | 3024 => Some(Self::Time),
+                _ => None,
+            };
+        }
+        match database.code().as_deref() {
+            Some("55P03") => Some(Self::Lock),
+            Some("57014") => Some(Self::Time),
+            _ => None,
+        }
+    }
 }
 
 /// The driver's own error, where there is one.

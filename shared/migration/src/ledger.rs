@@ -80,7 +80,7 @@ fn entry(row: &QueryResult) -> Result<Entry, DbErr> {
     })
 }
 
-fn is_missing(error: &DbErr) -> bool {
+pub(crate) fn is_missing(error: &DbErr) -> bool {
     match code(error).as_deref() {
         Some("42P01" | "42S02") => true,
         _ => driver(error).is_some_and(|e| e.message().starts_with("no such table")),

@@ -52,6 +52,7 @@
 
 mod apply;
 mod catalogue;
+mod dry_run;
 mod engine;
 mod error;
 mod ledger;
@@ -59,6 +60,7 @@ mod literal;
 mod lock;
 mod plan;
 mod postgres;
+mod progress;
 mod recording;
 mod rollback;
 mod seed;
@@ -74,10 +76,12 @@ pub use apply::{Applied, Done, Run, migrate};
 pub use catalogue::{
     CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, ObjectKind, TENANT, catalogue, compare,
 };
+pub use dry_run::{DryRun, dry_run};
 pub use error::{Direction, MigrationError};
 pub use ledger::{Entry, LEDGER};
 pub use lock::is_being_migrated;
-pub use plan::{Plan, PlannedStep, plan};
+pub use plan::{Plan, PlannedStep, plan, plan_back};
+pub use progress::{PROGRESS, Partial};
 pub use recording::Recording;
 pub use rollback::{Rollback, rollback};
 pub use seed::{Seed, Seeder, seed};

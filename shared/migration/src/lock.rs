@@ -30,10 +30,11 @@ impl Patience {
         Self { since: None, limit, pause: Duration::from_millis(10) }
     }
 
-    pub(crate) async fn pause(&mut self) -> Result<(), MigrationError> {
+    /// Pauses, or says how long it was when the wait is over.
+    pub(crate) async fn pause(&mut self) -> Result<(), Duration> {
         let waited = self.since.get_or_insert_with(Instant::now).elapsed();
         if waited >= self.limit {
-            return Err(MigrationError::Locked { waited });
+            return Err(waited);
         }
         tokio::time::sleep(self.pause.min(self.limit - waited)).await;
         self.pause = (self.pause * 2).min(Duration::from_millis(250));
@@ -52,7 +53,9 @@ pub(crate) async fn sqlite(db: &DatabaseConnection, wait: Duration) -> Result<Da
         match db.begin_with_options(options()).await {
             Ok(tx) => return Ok(tx),
             // Each try already waits for the connection's own busy timeout.
-            Err(error) if is_busy(&error) => patience.pause().await?,
+            Err(error) if is_busy(&error) => {
+                patience.pause().await.map_err(|waited| MigrationError::Locked { waited, holder: None })?;
+            }
             Err(source) => {
                 return Err(MigrationError::Database { doing: "taking the write lock", source });
             }
@@ -92,8 +95,14 @@ impl SessionLock {
             };
             match (locked, self) {
                 (true, _) => return Ok(()),
-                (false, Self::MariaDb) => return Err(MigrationError::Locked { waited: wait }),
-                (false, Self::Postgres) => patience.pause().await?,
+                (false, Self::MariaDb) => {
+                    return Err(MigrationError::Locked { waited: wait, holder: mariadb_holder(db).await });
+                }
+                (false, Self::Postgres) => {
+                    if let Err(waited) = patience.pause().await {
+                        return Err(MigrationError::Locked { waited, holder: postgres_holder(db).await });
+                    }
+                }
             }
         }
     }
@@ -142,6 +151,32 @@ fn advisory_lock_held(whose: &str) -> String {
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
          AND classid::bigint = {high} AND objid::bigint = {low}) AS answer"
     )
+}
+
+/// Who has PostgreSQL's lock. For people: when it cannot be told, nothing is said.
+pub(crate) async fn postgres_holder(db: &DatabaseConnection) -> Option<String> {
+    let (high, low) = (ADVISORY_KEY >> 32, ADVISORY_KEY & 0xffff_ffff);
+    let sql = format!(
+        "SELECT concat(a.application_name, ', process ', a.pid, ', for ', \
+         (extract(epoch from clock_timestamp() - coalesce(a.xact_start, a.query_start)))::bigint, ' s') AS holder \
+         FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted \
+         AND l.classid::bigint = {high} AND l.objid::bigint = {low} \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1"
+    );
+    holder(db, sql).await
+}
+
+async fn mariadb_holder(db: &DatabaseConnection) -> Option<String> {
+    let sql = format!(
+        "SELECT CONVERT(CONCAT(user, ', connection ', id, ', for ', time, ' s') USING utf8mb4) AS holder \
+         FROM information_schema.processlist WHERE id = IS_USED_LOCK({MARIADB_NAME})"
+    );
+    holder(db, sql).await
+}
+
+async fn holder(db: &DatabaseConnection, sql: String) -> Option<String> {
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.ok()??;
+    row.try_get("", "holder").ok()
 }
 
 async fn ask(db: &DatabaseConnection, sql: String) -> Result<bool, MigrationError> {

@@ -1,12 +1,14 @@
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use crate::{
-    error::MigrationError,
+    error::{Direction, MigrationError},
+    rollback::Rollback,
     set::{Kind, MigrationSet},
     status::{Status, status},
+    step::Goal,
 };
 
-/// What [`migrate`](crate::migrate) would do, without a database being touched.
+/// What [`migrate`](crate::migrate) or [`rollback`](crate::rollback) would do, without a database being touched.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub set: &'static str,
@@ -16,6 +18,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct PlannedStep {
     pub version: String,
+    pub direction: Direction,
     pub checksum: String,
     pub kind: Kind,
     /// Shared between central and tenants.
@@ -33,7 +36,7 @@ impl Plan {
     pub fn to_sql(&self) -> String {
         let mut sql = String::new();
         for step in &self.steps {
-            sql.push_str(&format!("-- {}\n", step.version));
+            sql.push_str(&format!("-- {} {}\n", step.direction, step.version));
             if step.kind == Kind::Code {
                 sql.push_str("-- code: its statements depend on what it reads\n");
             }
@@ -52,19 +55,27 @@ impl MigrationSet {
     /// # Errors
     /// What [`migrate`](crate::migrate) would refuse.
     pub fn plan(&self, backend: DbBackend, status: &Status, target: Option<&str>) -> Result<Plan, MigrationError> {
-        status.refuse_conflicts()?;
-        let recordings = self.recordings(backend)?;
-        let steps = self.pending(status, target)?.into_iter().map(|at| {
-            let (migration, recording) = (&self.migrations()[at], &recordings[at]);
-            PlannedStep {
-                version: migration.version().to_owned(),
-                checksum: recording.checksum.clone(),
-                kind: migration.kind(),
-                both: migration.is_both(),
-                transactional: migration.is_transactional(),
-                irreversible: migration.irreversible_reason(),
-                statements: recording.up.clone(),
-            }
+        self.planned(backend, status, Goal::Up { target })
+    }
+
+    /// What would be taken back, newest first.
+    ///
+    /// # Errors
+    /// What [`rollback`](crate::rollback) would refuse.
+    pub fn plan_back(&self, backend: DbBackend, status: &Status, to: Rollback<'_>) -> Result<Plan, MigrationError> {
+        self.planned(backend, status, Goal::Down { to, chosen: None })
+    }
+
+    fn planned(&self, backend: DbBackend, status: &Status, mut goal: Goal<'_>) -> Result<Plan, MigrationError> {
+        let steps = goal.remaining(self, backend, status)?.into_iter().map(|step| PlannedStep {
+            version: step.version().to_owned(),
+            direction: step.direction,
+            checksum: step.checksum.to_owned(),
+            kind: step.migration.kind(),
+            both: step.migration.is_both(),
+            transactional: step.migration.is_transactional(),
+            irreversible: step.migration.irreversible_reason(),
+            statements: step.statements.to_vec(),
         });
         Ok(Plan { set: self.name(), steps: steps.collect() })
     }
@@ -97,4 +108,20 @@ pub async fn plan<C: ConnectionTrait>(
 ) -> Result<Plan, MigrationError> {
     let status = status(conn, set).await?;
     set.plan(conn.get_database_backend(), &status, target)
+}
+
+/// [`MigrationSet::plan_back`] against the database's ledger.
+///
+/// # Errors
+/// What [`rollback`](crate::rollback) would refuse, and [`MigrationError::Database`].
+pub async fn plan_back<C: ConnectionTrait>(
+    conn: &C,
+    set: &MigrationSet,
+    to: Rollback<'_>,
+) -> Result<Plan, MigrationError> {
+    if let Rollback::To(version) = to {
+        set.must_contain(Some(version))?;
+    }
+    let status = status(conn, set).await?;
+    set.plan_back(conn.get_database_backend(), &status, to)
 }

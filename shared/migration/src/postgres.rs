@@ -11,10 +11,10 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, T
 use crate::{
     apply::{Applied, Done, Run},
     engine::Engine,
-    error::{MigrationError, code, driver},
+    error::{Limit, MigrationError, code, driver},
     ledger::{self, LEDGER},
     literal,
-    lock::{ADVISORY_KEY, Patience},
+    lock::{ADVISORY_KEY, Patience, postgres_holder},
     session,
     set::MigrationSet,
     status::Status,
@@ -48,7 +48,7 @@ pub(crate) async fn reach(
             applied.done.extend(session::postgres(db, set, &mut goal, run).await?);
             continue;
         }
-        let head = Head { set, create: !present, rows: status.applied.len() };
+        let head = Head { set, create: !present, rows: status.applied.len(), run };
         let outcome = if first.is_batchable() && !one_by_one {
             batch(db, &head, chunk, run).await
         } else {
@@ -62,7 +62,15 @@ pub(crate) async fn reach(
                 }
                 (one_by_one, patience) = (false, Patience::new(run.lock_wait));
             }
-            Outcome::Locked => patience.pause().await?,
+            Outcome::Locked => {
+                if let Err(waited) = patience.pause().await {
+                    return Err(MigrationError::Locked { waited, holder: postgres_holder(db).await });
+                }
+            }
+            Outcome::Blocked => {
+                let version = || first.version().to_owned();
+                patience.pause().await.map_err(|waited| MigrationError::Blocked { version: version(), waited })?;
+            }
             Outcome::Moved => {}
             Outcome::BatchFailed => one_by_one = true,
             Outcome::Failed(error) => return Err(error),
@@ -70,23 +78,26 @@ pub(crate) async fn reach(
     }
 }
 
-enum Outcome {
+pub(crate) enum Outcome {
     Done,
     Locked,
+    /// A table was held by somebody's transaction for as long as a statement waits.
+    Blocked,
     Moved,
     BatchFailed,
     Failed(MigrationError),
 }
 
 /// What every transaction starts with.
-struct Head<'s> {
-    set: &'s MigrationSet,
-    create: bool,
-    rows: usize,
+pub(crate) struct Head<'s> {
+    pub(crate) set: &'s MigrationSet,
+    pub(crate) create: bool,
+    pub(crate) rows: usize,
+    pub(crate) run: &'s Run,
 }
 
 impl Head<'_> {
-    fn statements(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn statements(&self) -> impl Iterator<Item = String> {
         // The cast fails only when its branch is taken: the backend's number keeps it from being folded.
         let fail_unless = |condition: String, marker: &str| {
             format!("SELECT CASE WHEN {condition} THEN 0 ELSE CAST('{marker} ' || pg_backend_pid() AS integer) END")
@@ -94,7 +105,10 @@ impl Head<'_> {
         let lock = fail_unless(format!("pg_try_advisory_xact_lock({ADVISORY_KEY})"), LOCKED);
         let create = self.create.then(|| ledger::create(Engine::Postgres));
         let count = format!("(SELECT count(*) FROM {LEDGER} WHERE \"set\" = '{}') = {}", self.set.name(), self.rows);
-        [Some(lock), create, Some(fail_unless(count, MOVED))].into_iter().flatten()
+        let name = Some(format!("SET LOCAL application_name = 'tenantry run {}'", self.run.id));
+        let patience = Some(format!("SET LOCAL lock_timeout = {}", self.run.lock_timeout.as_millis()));
+        let time = Some(statement_timeout(self.run.statement_timeout));
+        [name, patience, time, Some(lock), create, Some(fail_unless(count, MOVED))].into_iter().flatten()
     }
 }
 
@@ -108,17 +122,32 @@ async fn batch(db: &DatabaseConnection, head: &Head<'_>, chunk: &[Step<'_>], run
     );
     let steps = chunk.iter().flat_map(|step| {
         let row = step.ledger(Engine::Postgres, head.set, &elapsed, run);
-        step.statements.iter().cloned().chain([row])
+        let own = step.migration.own_statement_timeout();
+        let (limit, back) = (own.map(statement_timeout), own.map(|_| statement_timeout(run.statement_timeout)));
+        limit.into_iter().chain(step.statements.iter().cloned()).chain([row]).chain(back)
     });
     let message = join(head.statements().chain(steps));
     match db.execute_unprepared(&message).await {
         Ok(_) => Outcome::Done,
         Err(error) => guard(&error).unwrap_or_else(|| match chunk {
+            // Not run again to find the statement: that would hold its locks as long once more.
+            [first, rest @ ..] if Limit::of(&error) == Some(Limit::Time) => Outcome::Failed(match rest.last() {
+                None => first.timed_out(run),
+                Some(last) => {
+                    let version = format!("{} to {}", first.version(), last.version());
+                    MigrationError::TimedOut { version, limit: run.statement_timeout }
+                }
+            }),
             _ if is_statements_fault(&error) => Outcome::BatchFailed,
             [only] => Outcome::Failed(only.failed(None)(error)),
             _ => Outcome::Failed(MigrationError::Database { doing: "running a batch of migrations", source: error }),
         }),
     }
+}
+
+/// In milliseconds, as PostgreSQL takes it; each statement of a message has its own.
+pub(crate) fn statement_timeout(limit: std::time::Duration) -> String {
+    format!("SET LOCAL statement_timeout = {}", limit.as_millis())
 }
 
 /// A statement may end with a `--` comment; then the semicolon needs a line of its own. Not otherwise: SQLite keeps
@@ -146,8 +175,12 @@ async fn transaction(db: &DatabaseConnection, head: &Head<'_>, chunk: &[Step<'_>
             return guard(&source).unwrap_or_else(|| failed(source));
         }
     }
-    if let Err(error) = each(&tx, head.set, chunk, run).await {
-        return Outcome::Failed(error);
+    match each(&tx, head.set, chunk, run).await {
+        Ok(()) => {}
+        Err(MigrationError::Failed { source, .. }) if Limit::of(&source) == Some(Limit::Lock) => {
+            return Outcome::Blocked;
+        }
+        Err(error) => return Outcome::Failed(error),
     }
     match tx.commit().await {
         Ok(()) => Outcome::Done,
@@ -163,7 +196,10 @@ async fn each(
 ) -> Result<(), MigrationError> {
     for step in chunk {
         let since = Instant::now();
-        step.run(tx).await?;
+        let limit = step.migration.own_statement_timeout().unwrap_or(run.statement_timeout);
+        let set_limit = tx.execute_unprepared(&statement_timeout(limit)).await;
+        set_limit.map_err(MigrationError::database("setting the statement's limit"))?;
+        step.run(tx, run).await?;
         let row = step.ledger(Engine::Postgres, set, &since.elapsed().as_millis().to_string(), run);
         tx.execute_unprepared(&row).await.map_err(MigrationError::database("writing the ledger"))?;
     }
@@ -171,9 +207,11 @@ async fn each(
 }
 
 /// Whether it was one of our own conditions that failed.
-fn guard(error: &DbErr) -> Option<Outcome> {
+pub(crate) fn guard(error: &DbErr) -> Option<Outcome> {
     let message = driver(error)?.message();
-    if message.contains(LOCKED) {
+    if Limit::of(error) == Some(Limit::Lock) {
+        Some(Outcome::Blocked)
+    } else if message.contains(LOCKED) {
         Some(Outcome::Locked)
     } else if message.contains(MOVED) {
         Some(Outcome::Moved)

@@ -1,4 +1,5 @@
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use sea_orm::DbBackend;
 use sea_orm_migration::MigrationTrait;
@@ -21,6 +22,7 @@ pub struct Migration {
     kind: Kind,
     irreversible: Option<&'static str>,
     both: bool,
+    statement_timeout: Option<Duration>,
 }
 
 impl<M: MigrationTrait + 'static> From<M> for Migration {
@@ -32,7 +34,13 @@ impl<M: MigrationTrait + 'static> From<M> for Migration {
 impl Migration {
     /// Recorded and reversible, and in a transaction unless its `use_transaction` says `Some(false)`.
     pub fn new(migration: impl MigrationTrait + 'static) -> Self {
-        Self { inner: Arc::new(migration), kind: Kind::Recorded, irreversible: None, both: false }
+        Self {
+            inner: Arc::new(migration),
+            kind: Kind::Recorded,
+            irreversible: None,
+            both: false,
+            statement_timeout: None,
+        }
     }
 
     /// It must read first.
@@ -47,6 +55,17 @@ impl Migration {
     pub fn irreversible(mut self, reason: &'static str) -> Self {
         self.irreversible = Some(reason);
         self
+    }
+
+    /// How long each of its statements may run, instead of the run's own limit: for one that has to rewrite a table.
+    #[must_use]
+    pub fn statement_timeout(mut self, limit: Duration) -> Self {
+        self.statement_timeout = Some(limit);
+        self
+    }
+
+    pub(crate) fn own_statement_timeout(&self) -> Option<Duration> {
+        self.statement_timeout
     }
 
     pub fn version(&self) -> &str {
@@ -168,6 +187,22 @@ impl MigrationSet {
     /// The newest version, absent in an empty set.
     pub fn head(&self) -> Option<&str> {
         self.inner.migrations.last().map(Migration::version)
+    }
+
+    /// The set as it was when `version` was its newest: what a fleet that has not come further makes its new
+    /// databases from.
+    ///
+    /// # Errors
+    /// [`MigrationError::NoSuchVersion`].
+    pub fn up_to(&self, version: &str) -> Result<Self, MigrationError> {
+        self.must_contain(Some(version))?;
+        let wanted = self.migrations().iter().filter(|migration| migration.version() <= version);
+        let inner = Inner {
+            migrations: wanted.cloned().collect(),
+            seeders: self.inner.seeders.clone(),
+            recorded: Default::default(),
+        };
+        Ok(Self { name: self.name, inner: Arc::new(inner) })
     }
 
     pub fn contains(&self, version: &str) -> bool {

@@ -40,7 +40,7 @@ pub(crate) async fn reach(
         let chunk = first_chunk(&steps);
         for step in chunk {
             let since = Instant::now();
-            step.run(&tx).await?;
+            step.run(&tx, run).await?;
             let row = step.ledger(Engine::Sqlite, set, &since.elapsed().as_millis().to_string(), run);
             tx.execute_unprepared(&row).await.map_err(MigrationError::database("writing the ledger"))?;
         }

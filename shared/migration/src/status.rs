@@ -3,6 +3,7 @@ use sea_orm::ConnectionTrait;
 use crate::{
     error::MigrationError,
     ledger::{self, Entry},
+    progress::{self, Partial},
     set::MigrationSet,
 };
 
@@ -18,6 +19,8 @@ pub struct Status {
     pub mismatched: Vec<String>,
     /// In the ledger, not in the set: the ledger is from the future.
     pub unknown: Vec<String>,
+    /// A migration that was cut short where each statement commits by itself.
+    pub partial: Option<Partial>,
 }
 
 impl Status {
@@ -27,7 +30,7 @@ impl Status {
     }
 
     pub fn is_current(&self) -> bool {
-        self.pending.is_empty() && self.mismatched.is_empty() && self.unknown.is_empty()
+        self.pending.is_empty() && self.mismatched.is_empty() && self.unknown.is_empty() && self.partial.is_none()
     }
 
     /// # Errors
@@ -62,7 +65,7 @@ impl Status {
             }
         }
         let pending = set.versions().zip(seen).filter(|(_, seen)| !seen).map(|(v, _)| v.to_owned()).collect();
-        Ok(Self { set: set.name(), applied, pending, mismatched, unknown })
+        Ok(Self { set: set.name(), applied, pending, mismatched, unknown, partial: None })
     }
 }
 
@@ -74,5 +77,6 @@ impl Status {
 /// [`MigrationError::Database`], [`MigrationError::Recording`].
 pub async fn status<C: ConnectionTrait>(conn: &C, set: &MigrationSet) -> Result<Status, MigrationError> {
     let entries = ledger::read(conn, set).await?.unwrap_or_default();
-    Status::of(set, conn.get_database_backend(), entries)
+    let partial = progress::read(conn, set).await?;
+    Ok(Status { partial, ..Status::of(set, conn.get_database_backend(), entries)? })
 }

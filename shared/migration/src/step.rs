@@ -6,7 +6,7 @@ use sea_orm_migration::{IntoSchemaManagerConnection, SchemaManager};
 use crate::{
     apply::Run,
     engine::Engine,
-    error::{Direction, MigrationError},
+    error::{Direction, Limit, MigrationError},
     ledger,
     rollback::Rollback,
     set::{Kind, Migration, MigrationSet},
@@ -64,7 +64,7 @@ pub(crate) struct Step<'s> {
     pub(crate) direction: Direction,
     /// Empty for code.
     pub(crate) statements: &'s [String],
-    checksum: &'s str,
+    pub(crate) checksum: &'s str,
 }
 
 impl<'s> Step<'s> {
@@ -90,7 +90,7 @@ impl<'s> Step<'s> {
     }
 
     /// Statement by statement, so that an error names the one that failed. The ledger is the caller's.
-    pub(crate) async fn run<'c, C>(&self, conn: &'c C) -> Result<(), MigrationError>
+    pub(crate) async fn run<'c, C>(&self, conn: &'c C, run: &Run) -> Result<(), MigrationError>
     where
         C: ConnectionTrait,
         &'c C: IntoSchemaManagerConnection<'c>,
@@ -101,12 +101,25 @@ impl<'s> Step<'s> {
                 Direction::Up => self.migration.inner().up(&manager).await,
                 Direction::Down => self.migration.inner().down(&manager).await,
             };
-            return result.map_err(self.failed(None));
+            return result.map_err(self.failed_within(run, None));
         }
         for (at, statement) in self.statements.iter().enumerate() {
-            conn.execute_unprepared(statement).await.map_err(self.failed(Some(at + 1)))?;
+            conn.execute_unprepared(statement).await.map_err(self.failed_within(run, Some(at + 1)))?;
         }
         Ok(())
+    }
+
+    /// As [`failed`](Self::failed), with the statement's limit told apart.
+    pub(crate) fn failed_within(&self, run: &Run, statement: Option<usize>) -> impl FnOnce(DbErr) -> MigrationError {
+        move |source| match Limit::of(&source) {
+            Some(Limit::Time) => self.timed_out(run),
+            Some(Limit::Lock) | None => self.failed(statement)(source),
+        }
+    }
+
+    pub(crate) fn timed_out(&self, run: &Run) -> MigrationError {
+        let limit = self.migration.own_statement_timeout().unwrap_or(run.statement_timeout);
+        MigrationError::TimedOut { version: self.version().to_owned(), limit }
     }
 }
 

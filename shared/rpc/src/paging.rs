@@ -13,6 +13,15 @@ pub const DEFAULT_PAGE_SIZE: u64 = 50;
 /// The largest page.
 pub const MAX_PAGE_SIZE: u64 = 1_000;
 
+/// The sizes of a list's pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSizes {
+    /// Where the caller names none.
+    pub default: u64,
+    /// The largest.
+    pub most: u64,
+}
+
 /// A wanted page: so many after this id, in the order of ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
@@ -32,12 +41,24 @@ impl Page {
     /// Reads `page_size` and `page_token` of a list's request; `list` names the
     /// list, so that a token of one is no token of another.
     pub fn parse(violations: &mut Violations, list: &str, page_size: i32, page_token: &str) -> Self {
+        let sizes = PageSizes { default: DEFAULT_PAGE_SIZE, most: MAX_PAGE_SIZE };
+        Self::parse_sized(violations, list, sizes, page_size, page_token)
+    }
+
+    /// The same for a list whose pages have other sizes.
+    pub fn parse_sized(
+        violations: &mut Violations,
+        list: &str,
+        sizes: PageSizes,
+        page_size: i32,
+        page_token: &str,
+    ) -> Self {
         let size = match u64::try_from(page_size) {
-            Ok(0) => DEFAULT_PAGE_SIZE,
-            Ok(size) => size.min(MAX_PAGE_SIZE),
+            Ok(0) => sizes.default,
+            Ok(size) => size.min(sizes.most),
             Err(_) => {
                 violations.add("page_size", "must not be negative");
-                DEFAULT_PAGE_SIZE
+                sizes.default
             }
         };
         let after = match page_token {

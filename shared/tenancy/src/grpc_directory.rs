@@ -58,6 +58,10 @@ fn placement(tenant: CompanyId, answer: ResolveTenantResponse) -> Result<Placeme
         server: answer.server,
         database: answer.database,
         endpoint,
+        maintenance_retry: u64::try_from(answer.maintenance_retry_seconds)
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// How long a caller waits before another try when something is away.
 const SOON: Duration = Duration::from_secs(1);
-/// How long a caller waits for the end of a maintenance.
+/// How long a caller waits for the end of a maintenance, where nobody has said it.
 const MAINTENANCE: Duration = Duration::from_secs(30);
 /// `mYYYYMMDD_HHMMSS`: what of a migration's name orders it.
 const VERSION_BYTES: usize = 16;
@@ -59,7 +59,7 @@ impl TenancyLayer {
     ) -> Result<(TenantAccess, crate::handle::AccessGuard), Error> {
         let placement = self.placement(claims).await?;
         // State before epoch: a suspended company's token says so.
-        check_state(placement.state)?;
+        check_state(placement.state, placement.maintenance_retry)?;
         if claims.access_epoch() < placement.access_epoch {
             return Err(Error::new(Reason::TokenStale, "the company has signed everyone out; sign in again"));
         }
@@ -114,7 +114,7 @@ impl SchemaRange {
     }
 }
 
-fn check_state(state: TenantState) -> Result<(), Error> {
+fn check_state(state: TenantState, maintenance_retry: Option<Duration>) -> Result<(), Error> {
     let (reason, message) = match state {
         TenantState::Active => return Ok(()),
         TenantState::Provisioning => {
@@ -127,7 +127,7 @@ fn check_state(state: TenantState) -> Result<(), Error> {
     };
     let error = Error::new(reason, message);
     Err(match state {
-        TenantState::Maintenance => error.retry_after(MAINTENANCE),
+        TenantState::Maintenance => error.retry_after(maintenance_retry.unwrap_or(MAINTENANCE)),
         TenantState::Provisioning => error.retry_after(SOON),
         TenantState::Active
         | TenantState::Suspended
@@ -140,7 +140,7 @@ fn check_state(state: TenantState) -> Result<(), Error> {
 fn refuse_unresolved(error: ResolveError) -> Error {
     match error {
         ResolveError::NotFound => Error::new(Reason::TenantNotFound, "there is no such company"),
-        ResolveError::NotServed(state) => match check_state(state) {
+        ResolveError::NotServed(state) => match check_state(state, None) {
             Err(error) => error,
             Ok(()) => Error::internal("an active tenant without a database"),
         },

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -27,6 +28,9 @@ pub struct Placement {
     pub database: String,
     /// How to reach the server as the tenant's own role.
     pub endpoint: Endpoint,
+    /// When callers are to come back, where the tenant is in maintenance and
+    /// somebody has said so.
+    pub maintenance_retry: Option<Duration>,
 }
 
 /// The life of a company, as far as those who serve it care.

@@ -55,6 +55,17 @@ rows! { world:
     }),
     "tenantry.catalog.v1.CompanyService/GetCompany" => json!({ "id": world.one.id }),
     "tenantry.catalog.v1.CompanyService/ListCompanies" => json!({ "page_size": 10 }),
+    "tenantry.catalog.v1.CompanyService/UpdateCompany" => json!({
+        "company": { "id": world.one.id, "labels": { "touched": fresh_id() } },
+    }),
+    "tenantry.catalog.v1.CompanyService/SuspendCompany" => json!({ "id": world.spare().await?, "reason": "unpaid" }),
+    "tenantry.catalog.v1.CompanyService/ResumeCompany" => json!({ "id": world.suspended().await? }),
+    "tenantry.catalog.v1.CompanyService/EnterMaintenance" => json!({ "id": world.spare().await?, "reason": "a move" }),
+    "tenantry.catalog.v1.CompanyService/LeaveMaintenance" => json!({ "id": world.spare().await? }),
+    "tenantry.catalog.v1.CompanyService/DeleteCompany" => json!({ "id": world.spare().await? }),
+    "tenantry.catalog.v1.CompanyService/UndeleteCompany" => json!({ "id": world.deleted().await? }),
+    "tenantry.catalog.v1.CompanyService/PurgeCompany" => json!({ "id": world.deleted().await?, "force": true }),
+    "tenantry.catalog.v1.CompanyService/RetryProvisioning" => json!({ "id": world.spare().await? }),
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
     "tenantry.catalog.v1.MembershipService/InviteMember" => json!({
         "company_id": world.one.id,
@@ -69,6 +80,15 @@ rows! { world:
         "credential": world.sandbox.operator_credential()?,
     }),
     "tenantry.catalog.v1.TenantDirectoryService/ResolveTenant" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.TenantDirectoryService/ListTenants" => json!({ "page_size": 10 }),
+    "tenantry.catalog.v1.TenantDirectoryService/ReportSchemaVersions" => json!({
+        "reports": [{
+            "company_id": world.one.id,
+            "database_id": fresh_id(),
+            "schema_version": "m20260101_000700_audit_entries",
+            "sequence": 1,
+        }],
+    }),
     "tenantry.catalog.v1.TokenService/Login" => json!({ "email": world.one.owner_email, "password": PASSWORD }),
 
     "tenantry.crm.v1.PersonService/CreatePerson" [Elsewhere::OwnData] => json!({
@@ -98,6 +118,11 @@ rows! { world:
         },
     }),
     "tenantry.migrator.v1.TenantDatabaseService/SeedTenantDatabase" => json!({ "company_id": world.one.id }),
+    "tenantry.migrator.v1.TenantDatabaseService/DropTenantDatabase" => json!({
+        "company_id": fresh_id(),
+        "database_id": fresh_id(),
+        "server": "local",
+    }),
     "tenantry.migrator.v1.TenantDatabaseService/GetTenantDatabase" => json!({ "company_id": world.one.id }),
 }
 

@@ -67,6 +67,29 @@ impl World {
         self.wire.ask("tenantry.crm.v1.PersonService/CreatePerson", Some(self.one.owner()?), body).await
     }
 
+    /// A new company without anybody of its own, for what changes a company.
+    pub(crate) async fn spare(&self) -> anyhow::Result<String> {
+        let body = json!({ "name": "Spare", "owner_email": self.other.owner_email });
+        text(&self.operate("CreateCompany", body).await?, "id")
+    }
+
+    /// A spare company that is suspended.
+    pub(crate) async fn suspended(&self) -> anyhow::Result<String> {
+        let body = json!({ "id": self.spare().await?, "reason": "unpaid" });
+        text(&self.operate("SuspendCompany", body).await?, "id")
+    }
+
+    /// A spare company that is deleted.
+    pub(crate) async fn deleted(&self) -> anyhow::Result<String> {
+        let body = json!({ "id": self.spare().await? });
+        text(&self.operate("DeleteCompany", body).await?, "id")
+    }
+
+    async fn operate(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
+        let rpc = format!("tenantry.catalog.v1.CompanyService/{rpc}");
+        self.wire.ask(&rpc, Some(&self.operator.token), body).await
+    }
+
     /// The secret of a new invitation into the first company.
     pub(crate) async fn invitation(&self) -> anyhow::Result<Value> {
         self.one.invite(&self.wire, &fresh_email(), "viewer").await

@@ -39,7 +39,7 @@ impl Early {
     }
 
     async fn company(&self) -> anyhow::Result<Company> {
-        let get = GetCompanyRequest { id: self.company_id.clone() };
+        let get = GetCompanyRequest { id: self.company_id.clone(), ..Default::default() };
         Ok(self.at.companies()?.get_company(self.operator.request(get)).await?.into_inner())
     }
 

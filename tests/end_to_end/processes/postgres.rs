@@ -28,7 +28,7 @@ pub(super) async fn whole_tour(deployment: Deployment) -> anyhow::Result<()> {
     two.is_hidden_from(at, &one).await?;
 
     let operator = deployment.operator().await?;
-    let get = GetCompanyRequest { id: one.owner.company.id.clone() };
+    let get = GetCompanyRequest { id: one.owner.company.id.clone(), ..Default::default() };
     let company = at.companies()?.get_company(operator.request(get)).await?.into_inner();
     assert_eq!(company.state(), CompanyState::Active);
     let steps: Vec<_> = company.provisioning_steps.iter().map(|step| step.name.as_str()).collect();

@@ -4,17 +4,16 @@ use serde_json::json;
 use tenantry_ids::{CompanyId, DatabaseId, EventId, UserId};
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Context, Error, Reason};
+use tokio::sync::OnceCell;
 
+use super::attempt::{Attempt, repeat};
 use super::replay::Replayable;
 use super::{App, provisioning};
 use crate::domain::{CompanyName, Email, Role, Slug, SlugChoice};
 use crate::secrets::TenantPassword;
-use crate::store::entities::{company, provisioning_step};
+pub(crate) use crate::store::companies::Filter;
+use crate::store::entities::{company, company_database, provisioning_step};
 use crate::store::{CentralTx, StoreError, companies, events, people, provisioning as steps, servers};
-
-/// How often creating begins anew after somebody else took a unique key between
-/// the look and the write. Each time the look then finds who it was.
-const ATTEMPTS: usize = 3;
 
 /// A company as it is to be.
 pub(crate) struct NewCompany {
@@ -34,10 +33,17 @@ pub(crate) struct NewOwner {
     pub(crate) known_is_fine: bool,
 }
 
-/// A company with the steps that make its database.
+/// A company with its database and the steps that make and remove it.
 pub(crate) struct CompanyView {
     pub(crate) company: company::Model,
+    pub(crate) database: Option<company_database::Model>,
     pub(crate) steps: Vec<provisioning_step::Model>,
+}
+
+/// What one company is asked for by.
+pub(crate) enum Wanted {
+    Id(CompanyId),
+    Slug(String),
 }
 
 /// Public sign-up: creates and waits.
@@ -50,46 +56,17 @@ pub(crate) async fn register(app: &App, context: &Context, new: NewCompany) -> R
 
 /// Creates a company and its intent to have a database, and waits for it if asked.
 pub(crate) async fn create(app: &App, context: &Context, new: NewCompany, wait: bool) -> Result<CompanyView, Error> {
-    let mut password_hash = None;
-    for _ in 0..ATTEMPTS {
-        match attempt(app, context, &new, &mut password_hash).await {
-            Ok(id) => {
-                app.progress.wake();
-                return if wait { provisioning::wait(app, context, id).await } else { view(app, id).await };
-            }
-            Err(Attempt::Again) => {}
-            Err(Attempt::Failed(error)) => return Err(error),
-        }
-    }
-    Err(Error::new(Reason::Overloaded, "others are creating the same company at this moment; try again")
-        .retry_after(std::time::Duration::from_millis(100)))
-}
-
-enum Attempt {
-    Again,
-    Failed(Error),
-}
-
-impl From<Error> for Attempt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<StoreError> for Attempt {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Taken(_) | StoreError::Collided(_) => Self::Again,
-            StoreError::Unavailable(_) | StoreError::Database(_) => Self::Failed(error.into()),
-        }
-    }
+    let password_hash = OnceCell::new();
+    let id = repeat(|| attempt(app, context, &new, &password_hash)).await?;
+    app.progress.wake();
+    if wait { provisioning::wait(app, context, id).await } else { view(app, id).await }
 }
 
 async fn attempt(
     app: &App,
     context: &Context,
     new: &NewCompany,
-    password_hash: &mut Option<String>,
+    password_hash: &OnceCell<String>,
 ) -> Result<CompanyId, Attempt> {
     if let Some(earlier) = new.replay.earlier(&app.db, app.now()).await? {
         return Ok(earlier);
@@ -105,7 +82,7 @@ async fn write(
     app: &App,
     context: &Context,
     new: &NewCompany,
-    password_hash: &mut Option<String>,
+    password_hash: &OnceCell<String>,
 ) -> Result<CompanyId, Attempt> {
     let id = CompanyId::new(&*app.ids);
     let slug = free_slug(app, &new.slug, id).await?;
@@ -143,11 +120,14 @@ async fn write(
 
 async fn free_slug(app: &App, choice: &SlugChoice, id: CompanyId) -> Result<Slug, Attempt> {
     let first = choice.first();
-    if !companies::slug_is_taken(&app.db, first.as_str()).await? {
+    if companies::find_by_slug(&app.db, first.as_str()).await?.is_none() {
         return Ok(first.clone());
     }
-    let taken = || Error::new(Reason::SlugTaken, "this slug belongs to another company; choose another");
-    Ok(choice.fallback(id).ok_or_else(taken)?)
+    Ok(choice.fallback(id).ok_or_else(slug_taken)?)
+}
+
+pub(super) fn slug_taken() -> Error {
+    Error::new(Reason::SlugTaken, "this slug belongs to another company; choose another")
 }
 
 enum Owner {
@@ -155,7 +135,7 @@ enum Owner {
     New { password_hash: String },
 }
 
-async fn owner_of(app: &App, owner: &NewOwner, password_hash: &mut Option<String>) -> Result<Owner, Attempt> {
+async fn owner_of(app: &App, owner: &NewOwner, password_hash: &OnceCell<String>) -> Result<Owner, Attempt> {
     match people::find_user(&app.db, &owner.email).await? {
         Some(user) if owner.known_is_fine && owner.password.is_empty() => Ok(Owner::Known(user.id)),
         Some(_) if owner.known_is_fine => {
@@ -171,12 +151,8 @@ async fn owner_of(app: &App, owner: &NewOwner, password_hash: &mut Option<String
             Err(Error::fields(vec![field("owner_password", message)]).into())
         }
         None => {
-            let hash = match password_hash.take() {
-                Some(hash) => hash,
-                None => app.passwords.hash(&owner.password).await.map_err(Error::from)?,
-            };
-            *password_hash = Some(hash.clone());
-            Ok(Owner::New { password_hash: hash })
+            let hash = password_hash.get_or_try_init(|| app.passwords.hash(&owner.password)).await;
+            Ok(Owner::New { password_hash: hash.map_err(Error::from)?.clone() })
         }
     }
 }
@@ -220,19 +196,41 @@ pub(crate) fn database_owner(id: DatabaseId) -> String {
 /// One company.
 pub(crate) async fn view(app: &App, id: CompanyId) -> Result<CompanyView, Error> {
     let company = companies::find(&app.db, id).await?.ok_or_else(not_found)?;
-    let steps = steps::steps(&app.db, id).await?;
-    Ok(CompanyView { company, steps })
+    with_steps(app, company).await
 }
 
-fn not_found() -> Error {
+/// One company, by its id or its slug.
+pub(crate) async fn get(app: &App, wanted: Wanted) -> Result<CompanyView, Error> {
+    match wanted {
+        Wanted::Id(id) => view(app, id).await,
+        Wanted::Slug(slug) => {
+            let company = companies::find_by_slug(&app.db, &slug).await?.ok_or_else(not_found)?;
+            with_steps(app, company).await
+        }
+    }
+}
+
+/// A company that was just read or written, with the rest of what operators see.
+pub(super) async fn with_steps(app: &App, company: company::Model) -> Result<CompanyView, Error> {
+    let database = companies::database_of(&app.db, company.id).await?;
+    let steps = steps::steps(&app.db, company.id).await?;
+    Ok(CompanyView { company, database, steps })
+}
+
+pub(super) fn not_found() -> Error {
     Error::new(Reason::CompanyNotFound, "there is no such company")
 }
 
-/// A page of companies, oldest first, and the token of the next.
-pub(crate) async fn list(app: &App, page: Page) -> Result<(Vec<company::Model>, String), Error> {
-    let mut rows = companies::list(&app.db, page.after, page.size + 1).await?;
+/// A page of companies, oldest first and without their steps, and the token of the next.
+pub(crate) async fn list(app: &App, filter: &Filter, page: Page) -> Result<(Vec<CompanyView>, String), Error> {
+    let mut rows = companies::list(&app.db, filter, page.after, page.size + 1).await?;
     let next = page.cut(LIST, &mut rows, |row| row.id.0);
-    Ok((rows, next))
+    let mut databases = companies::databases_of(&app.db, rows.iter().map(|row| row.id)).await?;
+    let view = |company: company::Model| {
+        let database = databases.remove(&company.id);
+        CompanyView { company, database, steps: Vec::new() }
+    };
+    Ok((rows.into_iter().map(view).collect(), next))
 }
 
 /// The name of the list of companies in page tokens.

@@ -23,6 +23,7 @@ pub(crate) async fn resolve(app: &App, context: &Context, id: CompanyId) -> Resu
         company_id: id.to_string(),
         state: company_state(company.state).into(),
         access_epoch: company.access_epoch,
+        maintenance_retry_seconds: company.maintenance_retry_s.unwrap_or_default(),
         ..Default::default()
     };
     let Some(database) = companies::database_of(&app.db, id).await? else { return Ok(answer) };

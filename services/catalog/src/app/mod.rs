@@ -1,13 +1,17 @@
 //! The use cases, one async function each. A use case owns its transaction.
 
+mod attempt;
 pub(crate) mod companies;
 pub(crate) mod directory;
+pub(crate) mod fleet;
 pub(crate) mod keyring;
+pub(crate) mod lifecycle;
 pub(crate) mod members;
 pub(crate) mod operators;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod tokens;
+pub(crate) mod updates;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) public_sign_up: bool,
     pub(crate) token_lifetime: Duration,
     pub(crate) invitation_lifetime: Duration,
+    /// For how long a deleted company can be undeleted.
+    pub(crate) deletion_grace: Duration,
 }
 
 impl App {

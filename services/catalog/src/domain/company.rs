@@ -28,6 +28,24 @@ impl CompanyName {
 pub(crate) struct Slug(String);
 
 impl Slug {
+    pub(crate) fn parse(violations: &mut Violations, field: &str, text: &str) -> Self {
+        let fits = (MIN_SLUG_CHARS..=MAX_SLUG_CHARS).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        violations.check(
+            fits,
+            field,
+            "must have 3 to 63 characters of a-z, 0-9 and hyphen, with no hyphen at either end",
+        );
+        Self(text.to_owned())
+    }
+
+    /// What stands in a purged company's row, so that its slug is free: no slug has a dot.
+    pub(crate) fn of_purged(id: CompanyId) -> String {
+        format!("purged.{}", id.to_base32())
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -45,16 +63,7 @@ impl SlugChoice {
         if text.is_empty() {
             return Self::FromName(derive(name));
         }
-        let fits = (MIN_SLUG_CHARS..=MAX_SLUG_CHARS).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            && !text.starts_with('-')
-            && !text.ends_with('-');
-        violations.check(
-            fits,
-            field,
-            "must have 3 to 63 characters of a-z, 0-9 and hyphen, with no hyphen at either end",
-        );
-        Self::Asked(Slug(text.to_owned()))
+        Self::Asked(Slug::parse(violations, field, text))
     }
 
     /// The slug to try first.

@@ -1,14 +1,18 @@
-//! What a company, an owner and a role are. Pure: no I/O, no clock.
+//! What a company, its life, an owner and a role are. Pure: no I/O, no clock.
 
 mod company;
 mod email;
+mod labels;
+mod lifecycle;
 mod roles;
 mod steps;
 
 pub(crate) use company::{CompanyName, Slug, SlugChoice};
 pub(crate) use email::Email;
+pub(crate) use labels::{Labels, Selector};
+pub(crate) use lifecycle::{Action, Refusal, Standing, State, Transition, transition};
 pub(crate) use roles::{OPERATOR_SCOPES, Role};
-pub(crate) use steps::Step;
+pub(crate) use steps::{Step, Work};
 
 use tenantry_rpc::Violations;
 

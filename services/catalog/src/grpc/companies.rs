@@ -3,19 +3,23 @@ use std::sync::Arc;
 use prost::Message;
 use tenantry_api::catalog::v1::company_service_server::CompanyService;
 use tenantry_api::catalog::v1::{
-    Company, CreateCompanyRequest, GetCompanyRequest, ListCompaniesRequest, ListCompaniesResponse,
-    RegisterCompanyRequest,
+    Company, CreateCompanyRequest, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest,
+    LeaveMaintenanceRequest, ListCompaniesRequest, ListCompaniesResponse, PurgeCompanyRequest, RegisterCompanyRequest,
+    ResumeCompanyRequest, RetryProvisioningRequest, SuspendCompanyRequest, UndeleteCompanyRequest,
+    UpdateCompanyRequest,
 };
 use tenantry_idempotency::Fingerprint;
-use tenantry_rpc::paging::Page;
+use tenantry_ids::CompanyId;
 use tenantry_rpc::{Call, Caller, Context, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
-use super::convert::{company, company_with_steps};
-use crate::app::App;
+use super::company_requests as parse;
+use super::convert::{company, company_for_operator};
 use crate::app::companies::{self, CompanyView, NewCompany, NewOwner};
+use crate::app::lifecycle::{self, Ask};
 use crate::app::replay::Replayable;
-use crate::domain::{CompanyName, Email, SlugChoice, check_password};
+use crate::app::{App, updates};
+use crate::domain::{Action, CompanyName, Email, SlugChoice, check_password};
 
 pub(crate) struct CompanyGrpc(pub(crate) Arc<App>);
 
@@ -33,12 +37,12 @@ impl CompanyService for CompanyGrpc {
         let wait = !call.body.no_wait;
         let new = self.parse_creation(&call.context, call.body)?;
         let view = companies::create(&self.0, &call.context, new, wait).await?;
-        Ok(Response::new(company_with_steps(view)))
+        Ok(Response::new(company_for_operator(view)))
     }
 
     async fn get_company(&self, request: Request<GetCompanyRequest>) -> Result<Response<Company>, Status> {
         let call = Call::open(request)?;
-        let view = companies::view(&self.0, parse_field("id", &call.body.id)?).await?;
+        let view = companies::get(&self.0, parse::wanted(call.body)?).await?;
         Ok(Response::new(as_seen_by(call.context.caller(), view)))
     }
 
@@ -47,12 +51,72 @@ impl CompanyService for CompanyGrpc {
         request: Request<ListCompaniesRequest>,
     ) -> Result<Response<ListCompaniesResponse>, Status> {
         let call = Call::open(request)?;
-        let mut violations = Violations::new();
-        let page = Page::parse(&mut violations, companies::LIST, call.body.page_size, &call.body.page_token);
-        violations.into_result()?;
-        let (rows, next_page_token) = companies::list(&self.0, page).await?;
-        let companies = rows.into_iter().map(company).collect();
+        let (filter, page) = parse::list(call.body)?;
+        let (views, next_page_token) = companies::list(&self.0, &filter, page).await?;
+        let companies = views.into_iter().map(company_for_operator).collect();
         Ok(Response::new(ListCompaniesResponse { companies, next_page_token }))
+    }
+
+    async fn update_company(&self, request: Request<UpdateCompanyRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        let (id, revision, changes) = parse::update(call.body)?;
+        let view = updates::update(&self.0, &call.context, id, revision, &changes).await?;
+        Ok(Response::new(company_for_operator(view)))
+    }
+
+    async fn suspend_company(&self, request: Request<SuspendCompanyRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        self.apply(&call.context, parse::suspend(call.body)?).await
+    }
+
+    async fn resume_company(&self, request: Request<ResumeCompanyRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        self.apply(&call.context, parse::resume(call.body)?).await
+    }
+
+    async fn enter_maintenance(&self, request: Request<EnterMaintenanceRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        self.apply(&call.context, parse::enter_maintenance(call.body)?).await
+    }
+
+    async fn leave_maintenance(&self, request: Request<LeaveMaintenanceRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        self.apply(&call.context, (parse_field("id", &call.body.id)?, Ask::to(Action::LeaveMaintenance))).await
+    }
+
+    async fn delete_company(&self, request: Request<DeleteCompanyRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        self.apply(&call.context, parse::delete(call.body)?).await
+    }
+
+    async fn undelete_company(&self, request: Request<UndeleteCompanyRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        self.apply(&call.context, (parse_field("id", &call.body.id)?, Ask::to(Action::Undelete))).await
+    }
+
+    async fn purge_company(&self, request: Request<PurgeCompanyRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        let wait = !call.body.no_wait;
+        let (id, ask) = parse::purge(call.body)?;
+        let view = lifecycle::begin(&self.0, &call.context, id, &ask, wait).await?;
+        Ok(Response::new(company_for_operator(view)))
+    }
+
+    async fn retry_provisioning(
+        &self,
+        request: Request<RetryProvisioningRequest>,
+    ) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        let (id, ask) = (parse_field("id", &call.body.id)?, Ask::to(Action::RetryProvisioning));
+        let view = lifecycle::begin(&self.0, &call.context, id, &ask, !call.body.no_wait).await?;
+        Ok(Response::new(company_for_operator(view)))
+    }
+}
+
+impl CompanyGrpc {
+    async fn apply(&self, context: &Context, (id, ask): (CompanyId, Ask)) -> Result<Response<Company>, Status> {
+        let view = lifecycle::apply(&self.0, context, id, &ask).await?;
+        Ok(Response::new(company_for_operator(view)))
     }
 }
 
@@ -92,7 +156,7 @@ impl CompanyGrpc {
 
 fn as_seen_by(caller: &Caller, view: CompanyView) -> Company {
     match caller {
-        Caller::Operator(_) => company_with_steps(view),
+        Caller::Operator(_) => company_for_operator(view),
         Caller::User(_) | Caller::Service(_) | Caller::Anonymous => company(view.company),
     }
 }

@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 use tenantry_api::catalog::v1::{Company, CompanyState, ProvisioningStep, StepState};
+use tenantry_rpc::Violations;
 
 use crate::app::companies::CompanyView;
+use crate::domain::Labels;
 use crate::store::entities::{company, provisioning_step};
 
 pub(crate) fn timestamp(time: DateTime<Utc>) -> Timestamp {
@@ -23,25 +25,66 @@ pub(crate) fn company_state(state: company::State) -> CompanyState {
     }
 }
 
-/// A company without its steps, as its own people see it.
+/// A company as its own people see it.
 pub(crate) fn company(row: company::Model) -> Company {
+    let slug = visible_slug(&row).to_owned();
     Company {
         id: row.id.to_string(),
         name: row.name,
-        slug: row.slug,
+        slug,
         state: company_state(row.state).into(),
         state_reason: row.state_reason.unwrap_or_default(),
         create_time: Some(timestamp(row.created_at)),
         update_time: Some(timestamp(row.updated_at)),
         etag: row.revision.to_string(),
-        provisioning_steps: Vec::new(),
+        plan: row.plan.unwrap_or_default(),
+        region: row.region.unwrap_or_default(),
+        maintenance_retry_seconds: row.maintenance_retry_s.unwrap_or_default(),
+        ..Default::default()
     }
 }
 
-/// A company with its steps, as operators see it.
-pub(crate) fn company_with_steps(view: CompanyView) -> Company {
-    let provisioning_steps = view.steps.into_iter().map(step).collect();
-    Company { provisioning_steps, ..company(view.company) }
+/// A purged company has given its slug up; what stands in the row is no slug.
+pub(crate) fn visible_slug(row: &company::Model) -> &str {
+    if row.state == company::State::Purged { "" } else { &row.slug }
+}
+
+/// A company as operators see it.
+pub(crate) fn company_for_operator(view: CompanyView) -> Company {
+    let (database_server, schema_version) =
+        view.database.map(|row| (row.server, row.schema_version.unwrap_or_default())).unwrap_or_default();
+    Company {
+        provisioning_steps: view.steps.into_iter().map(step).collect(),
+        labels: Labels::from_json(&view.company.labels).into_map(),
+        database_server,
+        schema_version,
+        purge_time: view.company.purge_at.map(timestamp),
+        ..company(view.company)
+    }
+}
+
+/// The state that a message names; `None` for what is none.
+pub(crate) fn state_of(wire: i32) -> Option<company::State> {
+    match CompanyState::try_from(wire).ok()? {
+        CompanyState::Unspecified => None,
+        CompanyState::Provisioning => Some(company::State::Provisioning),
+        CompanyState::Active => Some(company::State::Active),
+        CompanyState::Suspended => Some(company::State::Suspended),
+        CompanyState::Maintenance => Some(company::State::Maintenance),
+        CompanyState::Failed => Some(company::State::Failed),
+        CompanyState::Deleted => Some(company::State::Deleted),
+        CompanyState::Purged => Some(company::State::Purged),
+    }
+}
+
+/// The revision that an etag stands for; empty stands for any.
+pub(crate) fn revision(violations: &mut Violations, field: &str, etag: &str) -> Option<i64> {
+    if etag.is_empty() {
+        return None;
+    }
+    let revision = etag.parse().ok();
+    violations.check(revision.is_some(), field, "must be an etag that was read, or empty");
+    revision
 }
 
 fn step(row: provisioning_step::Model) -> ProvisioningStep {

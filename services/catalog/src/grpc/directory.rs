@@ -1,11 +1,31 @@
 use std::sync::Arc;
 
+use prost::Message;
+use tenantry_api::MAX_MESSAGE_BYTES;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryService;
-use tenantry_api::catalog::v1::{ResolveTenantRequest, ResolveTenantResponse};
-use tenantry_rpc::{Call, parse_field};
+use tenantry_api::catalog::v1::{
+    ListTenantsRequest, ListTenantsResponse, ReportSchemaVersionsRequest, ReportSchemaVersionsResponse,
+    ResolveTenantRequest, ResolveTenantResponse, SchemaVersionReport, Tenant as TenantMessage,
+};
+use tenantry_ids::CompanyId;
+use tenantry_rpc::paging::{Page, PageSizes};
+use tenantry_rpc::{Call, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
+use super::convert::{company_state, visible_slug};
+use crate::app::fleet::{self, Report, Tenant};
 use crate::app::{App, directory};
+use crate::domain::Labels;
+
+/// A rollout reads the whole fleet, so its pages are large.
+const PAGES: PageSizes = PageSizes { default: 1_000, most: 5_000 };
+const MAX_IDS: usize = 1_000;
+const MAX_REPORTS: usize = 1_000;
+const MAX_VERSION_CHARS: usize = 100;
+/// What tenants may take of a message; the rest is for the page token.
+const MAX_PAGE_BYTES: usize = MAX_MESSAGE_BYTES / 4 * 3;
+/// What a message takes inside another one, at most: its field's number and its length.
+const FRAMING_BYTES: usize = 6;
 
 pub(crate) struct DirectoryGrpc(pub(crate) Arc<App>);
 
@@ -18,5 +38,79 @@ impl TenantDirectoryService for DirectoryGrpc {
         let call = Call::open(request)?;
         let tenant = parse_field("company_id", &call.body.company_id)?;
         Ok(Response::new(directory::resolve(&self.0, &call.context, tenant).await?))
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        let call = Call::open(request)?;
+        let (only, page) = parse_list(call.body)?;
+        let found = fleet::list(&self.0, &only, page).await?;
+        Ok(Response::new(page_of(page, found)))
+    }
+
+    async fn report_schema_versions(
+        &self,
+        request: Request<ReportSchemaVersionsRequest>,
+    ) -> Result<Response<ReportSchemaVersionsResponse>, Status> {
+        let call = Call::open(request)?;
+        let reports = parse_reports(call.body.reports)?;
+        let accepted = fleet::report(&self.0, &call.context, reports).await?;
+        Ok(Response::new(ReportSchemaVersionsResponse { accepted: i32::try_from(accepted).unwrap_or(i32::MAX) }))
+    }
+}
+
+fn parse_list(body: ListTenantsRequest) -> Result<(Vec<CompanyId>, Page), Error> {
+    let mut violations = Violations::new();
+    let page = Page::parse_sized(&mut violations, fleet::LIST, PAGES, body.page_size, &body.page_token);
+    violations.check(body.company_ids.len() <= MAX_IDS, "company_ids", "must be at most 1,000");
+    let ids = body.company_ids.iter().take(MAX_IDS).enumerate();
+    let only = ids.filter_map(|(at, id)| violations.parse(&format!("company_ids[{at}]"), id)).collect();
+    violations.finish(Some((only, page)))
+}
+
+fn parse_reports(reports: Vec<SchemaVersionReport>) -> Result<Vec<Report>, Error> {
+    let mut violations = Violations::new();
+    violations.check((1..=MAX_REPORTS).contains(&reports.len()), "reports", "must be 1 to 1,000");
+    let parsed = reports.into_iter().take(MAX_REPORTS).enumerate().filter_map(|(at, report)| {
+        let field = |name: &str| format!("reports[{at}].{name}");
+        violations.check(report.sequence >= 1, &field("sequence"), "must be at least 1");
+        let version = violations.text(&field("schema_version"), &report.schema_version, MAX_VERSION_CHARS);
+        let company = violations.parse(&field("company_id"), &report.company_id);
+        let database = violations.parse(&field("database_id"), &report.database_id);
+        let (company, database) = company.zip(database)?;
+        Some(Report { company, database, version, sequence: report.sequence })
+    });
+    let parsed = parsed.collect();
+    violations.finish(Some(parsed))
+}
+
+/// As many tenants as the page holds, and as fit into a message that every client reads.
+fn page_of(page: Page, mut found: Vec<Tenant>) -> ListTenantsResponse {
+    let mut room = MAX_PAGE_BYTES;
+    let fits = |tenant: &Tenant| {
+        let bytes = convert(tenant).encoded_len() + FRAMING_BYTES;
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    };
+    let fitting = found.iter().map(fits).take_while(|fits| *fits).count().max(1);
+    let page = Page { size: page.size.min(fitting as u64), ..page };
+    let next_page_token = page.cut(fleet::LIST, &mut found, |(company, _)| company.id.0);
+    ListTenantsResponse { tenants: found.iter().map(convert).collect(), next_page_token }
+}
+
+fn convert((company, database): &Tenant) -> TenantMessage {
+    let database = database.as_ref();
+    TenantMessage {
+        company_id: company.id.to_string(),
+        slug: visible_slug(company).to_owned(),
+        state: company_state(company.state).into(),
+        labels: Labels::from_json(&company.labels).into_map(),
+        server: database.map(|row| row.server.clone()).unwrap_or_default(),
+        database_id: database.map(|row| row.id.to_string()).unwrap_or_default(),
+        schema_version: database.and_then(|row| row.schema_version.clone()).unwrap_or_default(),
+        purge_begun: company.purge_begun_at.is_some(),
     }
 }

@@ -1,6 +1,7 @@
 //! The gRPC face: each handler parses, calls a use case, and converts.
 
 mod companies;
+mod company_requests;
 pub(crate) mod convert;
 mod directory;
 mod keys;

@@ -25,7 +25,24 @@ pub(crate) async fn append(
     new: NewEvent<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let row = event::ActiveModel {
+    append_all(db, [new], now).await
+}
+
+/// Several at once; none is fine.
+pub(crate) async fn append_all<'a>(
+    db: &impl CentralConnection,
+    new: impl IntoIterator<Item = NewEvent<'a>>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = new.into_iter().map(|new| row(new, now)).collect();
+    if !rows.is_empty() {
+        event::Entity::insert_many(rows).exec_without_returning(db.raw()).await?;
+    }
+    Ok(())
+}
+
+fn row(new: NewEvent<'_>, now: DateTime<Utc>) -> event::ActiveModel {
+    event::ActiveModel {
         sequence: NotSet,
         id: Set(new.id),
         company_id: Set(new.company),
@@ -34,7 +51,5 @@ pub(crate) async fn append(
         trace_id: Set(propagation::trace_id()),
         payload: Set(new.payload),
         occurred_at: Set(now),
-    };
-    event::Entity::insert(row).exec_without_returning(db.raw()).await?;
-    Ok(())
+    }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod companies;
 pub(crate) mod entities;
 pub(crate) mod events;
+pub(crate) mod fleet;
 pub(crate) mod keys;
 pub(crate) mod people;
 pub(crate) mod provisioning;

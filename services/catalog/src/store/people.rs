@@ -81,6 +81,15 @@ pub(crate) async fn companies_of(
     Ok(companies.into_iter().filter_map(|company| role(company.id).map(|role| (company, role))).collect())
 }
 
+/// Removes everybody from a company, and those who were invited. The users stay.
+pub(crate) async fn remove_members(db: &impl CentralConnection, company: CompanyId) -> Result<(), StoreError> {
+    let members = membership::Entity::delete_many().filter(membership::Column::CompanyId.eq(company));
+    members.exec(db.raw()).await?;
+    let invitations = invitation::Entity::delete_many().filter(invitation::Column::CompanyId.eq(company));
+    invitations.exec(db.raw()).await?;
+    Ok(())
+}
+
 pub(crate) async fn insert_invitation(db: &impl CentralConnection, row: invitation::Model) -> Result<(), StoreError> {
     let row: invitation::ActiveModel = row.into();
     invitation::Entity::insert(row.reset_all()).exec_without_returning(db.raw()).await?;

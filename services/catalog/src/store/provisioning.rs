@@ -12,7 +12,7 @@ use tenantry_telemetry::propagation;
 
 use super::entities::{company, provisioning_lease as lease, provisioning_step as step};
 use super::{CentralConnection, StoreError};
-use crate::domain::Step;
+use crate::domain::Work;
 
 /// A lease that is held.
 #[derive(Debug, Clone, Copy)]
@@ -34,18 +34,7 @@ pub(crate) async fn insert(
     company: CompanyId,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let rows = Step::ALL.iter().zip(0..).map(|(kind, position)| step::ActiveModel {
-        company_id: Set(company),
-        position: Set(position),
-        name: Set(kind.as_str().to_owned()),
-        state: Set(step::State::Pending),
-        attempts: Set(0),
-        last_error: Set(None),
-        next_attempt_at: Set(now),
-        started_at: Set(None),
-        finished_at: Set(None),
-    });
-    step::Entity::insert_many(rows).exec_without_returning(db.raw()).await?;
+    insert_steps(db, company, Work::Provision, now).await?;
     let free = lease::ActiveModel {
         company_id: Set(company),
         owner: Set(None),
@@ -58,20 +47,84 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Writes the steps of a purge, to be worked on at once.
+pub(crate) async fn insert_purge(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    insert_steps(db, company, Work::Purge, now).await?;
+    free(db, company, now).await
+}
+
+/// Makes the steps that failed new ones, to be worked on at once.
+pub(crate) async fn begin_anew(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    step::Entity::update_many()
+        .col_expr(step::Column::State, Expr::value(step::State::Pending))
+        .col_expr(step::Column::Attempts, Expr::value(0))
+        .col_expr(step::Column::LastError, Expr::value(None::<String>))
+        .col_expr(step::Column::NextAttemptAt, Expr::value(now))
+        .col_expr(step::Column::FinishedAt, Expr::value(None::<DateTime<Utc>>))
+        .filter(step::Column::CompanyId.eq(company))
+        .filter(step::Column::State.ne(step::State::Done))
+        .exec(db.raw())
+        .await?;
+    free(db, company, now).await
+}
+
+async fn insert_steps(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    work: Work,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let rows = work.steps().iter().zip(work.first_position()..).map(|(kind, position)| step::ActiveModel {
+        company_id: Set(company),
+        position: Set(position),
+        name: Set(kind.as_str().to_owned()),
+        state: Set(step::State::Pending),
+        attempts: Set(0),
+        last_error: Set(None),
+        next_attempt_at: Set(now),
+        started_at: Set(None),
+        finished_at: Set(None),
+    });
+    step::Entity::insert_many(rows).exec_without_returning(db.raw()).await?;
+    Ok(())
+}
+
+/// Makes a lease free at once. Its fence is raised, so that whoever thinks to hold it has lost it.
+async fn free(db: &impl CentralConnection, company: CompanyId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    lease::Entity::update_many()
+        .col_expr(lease::Column::Owner, Expr::value(None::<String>))
+        .col_expr(lease::Column::Fence, Expr::col(lease::Column::Fence).add(1))
+        .col_expr(lease::Column::ExpiresAt, Expr::value(now))
+        .col_expr(lease::Column::TraceParent, Expr::value(propagation::traceparent()))
+        .filter(lease::Column::CompanyId.eq(company))
+        .exec(db.raw())
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn steps(db: &impl CentralConnection, company: CompanyId) -> Result<Vec<step::Model>, StoreError> {
     let query = step::Entity::find().filter(step::Column::CompanyId.eq(company)).order_by_asc(step::Column::Position);
     Ok(query.all(db.raw()).await?)
 }
 
-/// Leases of companies in PROVISIONING that somebody should take, longest waiting first.
+/// Leases of companies with work to do that somebody should take, longest waiting first.
 pub(crate) async fn due(db: &impl CentralConnection, now: DateTime<Utc>, limit: u64) -> Result<Vec<Due>, StoreError> {
-    let provisioning = company::Entity::find()
-        .select_only()
-        .column(company::Column::Id)
-        .filter(company::Column::State.eq(company::State::Provisioning));
+    let purging = Condition::all()
+        .add(company::Column::State.eq(company::State::Deleted))
+        .add(company::Column::PurgeBegunAt.is_not_null());
+    let at_work = Condition::any().add(company::Column::State.eq(company::State::Provisioning)).add(purging);
+    let companies = company::Entity::find().select_only().column(company::Column::Id).filter(at_work);
     let rows = lease::Entity::find()
         .filter(is_free(now))
-        .filter(lease::Column::CompanyId.in_subquery(sea_orm::QueryTrait::into_query(provisioning)))
+        .filter(lease::Column::CompanyId.in_subquery(sea_orm::QueryTrait::into_query(companies)))
         .order_by_asc(lease::Column::ExpiresAt)
         .limit(limit)
         .all(db.raw())

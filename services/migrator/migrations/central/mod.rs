@@ -7,6 +7,7 @@ mod m20260101_000200_provisioning;
 mod m20260101_000300_users;
 mod m20260101_000400_signing_keys;
 mod m20260101_000500_events;
+mod m20260101_000600_lifecycle;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -16,5 +17,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000300_users::Migration)
         .add(m20260101_000400_signing_keys::Migration)
         .add(m20260101_000500_events::Migration)
+        .add(m20260101_000600_lifecycle::Migration)
         .build()
 }

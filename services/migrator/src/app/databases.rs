@@ -8,7 +8,7 @@ use super::App;
 use crate::ident::{Ident, IdentError};
 use crate::servers::{DatabaseServer, NewTenant, ServerError, Verifier};
 use crate::store::StoreError;
-use crate::store::claims::{self, Claim, NewClaim};
+use crate::store::claims::{self, Claim, ClaimState, NewClaim};
 
 /// A database to make for a company.
 pub(crate) struct NewDatabase {
@@ -29,10 +29,23 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Re
     let claim = claim(app, &new).await?;
     let server = server(app, &claim)?;
     let tenant = NewTenant { name: Ident::new(&claim.name)?, verifier: new.verifier };
-    server.create(&tenant, &app.tenant_set, &app.run(context)).await?;
+    let still_wanted = async { expect_kept(app, claim.company_id).await.map(drop).map_err(ServerError::withdrawn) };
+    server.create(&tenant, &app.tenant_set, &app.run(context), still_wanted).await?;
     let version = app.tenant_set.head().unwrap_or_default();
     claims::note_ready(&app.db, claim.database_id, version, app.clock.now()).await?;
-    find(app, claim.company_id).await
+    expect_kept(app, claim.company_id).await
+}
+
+/// The claim, unless its database is dropped or being dropped.
+async fn expect_kept(app: &App, company: CompanyId) -> Result<Claim, Error> {
+    let claim = claims::of_company(&app.db, company).await?.ok_or_else(no_database)?;
+    match claim.state {
+        ClaimState::Creating | ClaimState::Ready => Ok(claim),
+        ClaimState::Dropping | ClaimState::Dropped => {
+            let message = "the company's database was dropped, and it gets no other; create another company";
+            Err(Error::new(Reason::DatabaseDropped, message))
+        }
+    }
 }
 
 /// The company's claim, made where there is none. Of two calls at once one makes
@@ -49,6 +62,7 @@ async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
         server: &new.server,
         name: name.as_str(),
         role: server.has_roles().then_some(name.as_str()),
+        state: ClaimState::Creating,
     };
     match claims::insert(&app.db, row, app.clock.now()).await {
         Ok(()) | Err(StoreError::Taken(_)) => {}
@@ -58,11 +72,14 @@ async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
         return Ok(claim);
     }
     let other = claims::of_database(&app.db, new.database).await?;
-    let error = Error::new(Reason::DatabaseClaimed, "this database id belongs to another company; use a new one");
     Err(match other {
-        Some(_) => error,
+        Some(_) => claimed_by_another(),
         None => Error::internal("a claim that was made is gone"),
     })
+}
+
+pub(super) fn claimed_by_another() -> Error {
+    Error::new(Reason::DatabaseClaimed, "this database id belongs to another company; use a new one")
 }
 
 /// The server that the claim names.
@@ -88,8 +105,12 @@ pub(crate) async fn seed_database(app: &App, company: CompanyId) -> Result<Claim
     find(app, company).await
 }
 
-/// What is known of a company's database.
+/// What is known of a company's database, as long as there is one.
 pub(crate) async fn find(app: &App, company: CompanyId) -> Result<Claim, Error> {
     let found = claims::of_company(&app.db, company).await?;
-    found.ok_or_else(|| Error::new(Reason::DatabaseNotFound, "the company has no database here"))
+    found.filter(|claim| claim.state != ClaimState::Dropped).ok_or_else(no_database)
+}
+
+fn no_database() -> Error {
+    Error::new(Reason::DatabaseNotFound, "the company has no database here")
 }

@@ -2,12 +2,15 @@
 
 pub(crate) mod databases;
 pub(crate) mod drift;
+pub(crate) mod dropping;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_ids::{IdSource, RunId};
 use tenantry_migration::{MigrationSet, Run};
+use tenantry_rpc::client::ServiceChannel;
 use tenantry_rpc::{Clock, Context};
 
 use crate::ident::Prefix;
@@ -16,6 +19,9 @@ use crate::store::OwnDb;
 
 /// The longest wait for another migration of the same database.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// The catalog, as the migrator asks it for the fleet.
+pub(crate) type CatalogClient = TenantDirectoryServiceClient<ServiceChannel>;
 
 /// What use cases work with.
 pub(crate) struct App {
@@ -26,6 +32,8 @@ pub(crate) struct App {
     pub(crate) prefix: Prefix,
     pub(crate) tenant_set: MigrationSet,
     pub(crate) drift: drift::DriftChecks,
+    /// The catalog, with this service's identity. It need not be there yet.
+    pub(crate) catalog: CatalogClient,
 }
 
 impl App {

@@ -8,17 +8,21 @@ use chrono::{DateTime, Utc};
 
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseService;
 use tenantry_api::migrator::v1::{
-    CreateTenantDatabaseRequest, GetTenantDatabaseRequest, PasswordVerifier, SeedTenantDatabaseRequest, TenantDatabase,
+    CreateTenantDatabaseRequest, DropTenantDatabaseRequest, GetTenantDatabaseRequest, PasswordVerifier,
+    SeedTenantDatabaseRequest, TenantDatabase,
 };
 use tenantry_rpc::{Call, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
 use crate::app::App;
 use crate::app::databases::{self, NewDatabase};
+use crate::app::dropping::{self, Unwanted};
 use crate::servers::Verifier;
 use crate::store::claims::Claim;
 
 pub(crate) use drift::DriftGrpc;
+/// As long as a server's name is kept.
+const MAX_SERVER_CHARS: usize = 63;
 
 pub(crate) struct TenantDatabaseGrpc(pub(crate) Arc<App>);
 
@@ -42,6 +46,12 @@ impl TenantDatabaseService for TenantDatabaseGrpc {
         Ok(Response::new(convert(claim)))
     }
 
+    async fn drop_tenant_database(&self, request: Request<DropTenantDatabaseRequest>) -> Result<Response<()>, Status> {
+        let call = Call::open(request)?;
+        dropping::drop_database(&self.0, &call.context, parse_unwanted(call.body)?).await?;
+        Ok(Response::new(()))
+    }
+
     async fn get_tenant_database(
         &self,
         request: Request<GetTenantDatabaseRequest>,
@@ -60,6 +70,15 @@ fn parse_creation(body: CreateTenantDatabaseRequest) -> Result<NewDatabase, Erro
     let verifier = parse_verifier(&mut violations, body.password_verifier.unwrap_or_default());
     let (company, database) = violations.finish(company.zip(database))?;
     Ok(NewDatabase { company, database, server: body.server, verifier })
+}
+
+fn parse_unwanted(body: DropTenantDatabaseRequest) -> Result<Unwanted, Error> {
+    let mut violations = Violations::new();
+    let company = violations.parse("company_id", &body.company_id);
+    let database = violations.parse("database_id", &body.database_id);
+    let server = violations.text("server", &body.server, MAX_SERVER_CHARS);
+    let (company, database) = violations.finish(company.zip(database))?;
+    Ok(Unwanted { company, database, server })
 }
 
 /// Verifiers stand in DDL text between quotes: only the characters of their own

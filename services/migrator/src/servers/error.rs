@@ -29,12 +29,20 @@ pub(crate) enum ServerError {
     /// Its address or a name cannot be used.
     #[error("{0}")]
     Config(String),
+    /// It was not wanted any more when its turn came.
+    #[error("it is not wanted any more")]
+    Withdrawn(#[source] Box<Error>),
     /// A file, on SQLite.
     #[error("the database file cannot be made")]
     File(#[source] std::io::Error),
 }
 
 impl ServerError {
+    /// What was asked for is not wanted any more, or nobody can say so.
+    pub(crate) fn withdrawn(error: Error) -> Self {
+        Self::Withdrawn(Box::new(error))
+    }
+
     /// For the errors of one kind of statement.
     pub(crate) fn refused(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| {
@@ -99,6 +107,7 @@ impl From<ServerError> for Error {
                     .retry_after(soon)
             }
             ServerError::Migration(error) => of_migration(error, soon),
+            ServerError::Withdrawn(error) => *error,
             ServerError::Refused { .. } | ServerError::Config(_) | ServerError::File(_) => Error::internal(error),
         }
     }

@@ -108,11 +108,34 @@ impl DatabaseServer {
 
     /// Makes the database with its login role, at the newest version, or brings
     /// one that was begun there. Returns that version.
-    pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+    ///
+    /// `still_wanted` is asked under the lock that dropping takes too.
+    pub(crate) async fn create(
+        &self,
+        new: &NewTenant,
+        set: &MigrationSet,
+        run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
         match self {
-            Self::Postgres(server) => Box::pin(server.create(new, set, run)).await,
-            Self::MySql(server) => Box::pin(server.create(new, set, run)).await,
-            Self::Sqlite(server) => Box::pin(server.create(new, set, run)).await,
+            Self::Postgres(server) => Box::pin(server.create(new, set, run, still_wanted)).await,
+            Self::MySql(server) => Box::pin(server.create(new, set, run, still_wanted)).await,
+            Self::Sqlite(server) => Box::pin(server.create(new, set, run, still_wanted)).await,
+        }
+    }
+
+    /// Drops the database with its login role, or what is left of them.
+    ///
+    /// `confirmed` is asked under the lock that creating takes too.
+    pub(crate) async fn drop_database(
+        &self,
+        name: &Ident,
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.drop_database(name, confirmed).await,
+            Self::MySql(server) => server.drop_database(name, confirmed).await,
+            Self::Sqlite(server) => server.drop_database(name, confirmed).await,
         }
     }
 

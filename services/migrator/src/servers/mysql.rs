@@ -3,7 +3,7 @@ mod scratch;
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
-use tenantry_migration::{LEDGER, MigrationSet, Run, migrate, status};
+use tenantry_migration::{LEDGER, MigrationSet, PROGRESS, Run, migrate, status};
 
 pub(crate) use self::scratch::MySqlScratch;
 use super::{CONNECT_TIMEOUT, Goal, NewTenant, ServerError, connect_one};
@@ -26,12 +26,30 @@ impl MySqlServer {
         Ok(Self { url, options: options.disable_statement_logging() })
     }
 
-    pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+    pub(crate) async fn create(
+        &self,
+        new: &NewTenant,
+        set: &MigrationSet,
+        run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
         let mut admin = self.connect().await?;
-        let made = self.create_with(&mut admin, new, set, run).await;
+        let made = self.create_with(&mut admin, new, set, run, still_wanted).await;
         // Closing gives the lock back, whatever happened.
         admin.close().await.map_err(ServerError::refused("closing"))?;
         made
+    }
+
+    pub(crate) async fn drop_database(
+        &self,
+        name: &Ident,
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        let mut admin = self.connect().await?;
+        let dropped = drop_with(&mut admin, name, confirmed).await;
+        // Closing gives the lock back, whatever happened.
+        admin.close().await.map_err(ServerError::refused("closing"))?;
+        dropped
     }
 
     async fn create_with(
@@ -40,8 +58,10 @@ impl MySqlServer {
         new: &NewTenant,
         set: &MigrationSet,
         run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
     ) -> Result<(), ServerError> {
         lock(admin, &new.name).await?;
+        still_wanted.await?;
         create_database(admin, &new.name).await?;
         // Each statement of a migration commits by itself, so one that was cut short cannot be run again. Before
         // there is a login nothing of value can be there, and the half-made database is made anew.
@@ -94,6 +114,24 @@ impl MySqlServer {
     }
 }
 
+async fn drop_with(
+    admin: &mut MySqlConnection,
+    name: &Ident,
+    confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+) -> Result<(), ServerError> {
+    lock(admin, name).await?;
+    confirmed.await?;
+    drop_with_user(admin, name).await
+}
+
+async fn drop_with_user(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
+    // The user first: from here on nobody can come.
+    execute(admin, "dropping the user", format!("DROP USER IF EXISTS '{}'@'%'", name.as_str())).await?;
+    // A transaction that is under way holds its tables; the default is to wait for a day.
+    execute(admin, "setting a timeout", format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
+    execute(admin, "dropping the database", format!("DROP DATABASE IF EXISTS {}", name.backticked())).await
+}
+
 async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
     if try_lock(admin, name, LOCK_WAIT_SECONDS).await? { Ok(()) } else { Err(ServerError::Busy) }
 }
@@ -135,15 +173,16 @@ async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
     Ok(version.contains("MariaDB"))
 }
 
-/// Lets the tenant's user write into every table but the ledger, which is the
-/// migrator's. Table by table: there is no grant on all tables but one.
+/// Lets the tenant's user write into every table but the ledger and what is
+/// beside it, which are the migrator's. Table by table: there is no grant on all tables but one.
 async fn grant_rows(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
-         WHERE table_schema = ? AND table_type = 'BASE TABLE' AND table_name <> ?",
+         WHERE table_schema = ? AND table_type = 'BASE TABLE' AND table_name NOT IN (?, ?)",
     )
     .bind(name.as_str())
     .bind(LEDGER)
+    .bind(PROGRESS)
     .fetch_all(&mut *admin)
     .await
     .map_err(ServerError::refused("listing the tables"))?;

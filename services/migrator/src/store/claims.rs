@@ -57,6 +57,7 @@ pub(crate) struct NewClaim<'a> {
     pub(crate) server: &'a str,
     pub(crate) name: &'a str,
     pub(crate) role: Option<&'a str>,
+    pub(crate) state: ClaimState,
 }
 
 pub(crate) async fn of_company(db: &OwnDb, company: CompanyId) -> Result<Option<Claim>, StoreError> {
@@ -74,7 +75,7 @@ pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) ->
         server: Set(new.server.to_owned()),
         name: Set(new.name.to_owned()),
         role: Set(new.role.map(str::to_owned)),
-        state: Set(row::State::Creating),
+        state: Set(new.state),
         schema_version: Set(None),
         seeded_at: Set(None),
         created_at: Set(now),
@@ -84,7 +85,8 @@ pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// Notes that the database is there, at this version.
+/// Notes that the database is there, at this version; not one that is dropped or
+/// being dropped.
 pub(crate) async fn note_ready(
     db: &OwnDb,
     database: DatabaseId,
@@ -94,6 +96,23 @@ pub(crate) async fn note_ready(
     row::Entity::update_many()
         .col_expr(row::Column::State, Expr::value(row::State::Ready))
         .col_expr(row::Column::SchemaVersion, Expr::value(version))
+        .col_expr(row::Column::UpdatedAt, Expr::value(now))
+        .filter(row::Column::DatabaseId.eq(database))
+        .filter(row::Column::State.is_in([row::State::Creating, row::State::Ready]))
+        .exec(db.raw())
+        .await?;
+    Ok(())
+}
+
+/// Notes that the database is being dropped, or dropped.
+pub(crate) async fn note_state(
+    db: &OwnDb,
+    database: DatabaseId,
+    state: ClaimState,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    row::Entity::update_many()
+        .col_expr(row::Column::State, Expr::value(state))
         .col_expr(row::Column::UpdatedAt, Expr::value(now))
         .filter(row::Column::DatabaseId.eq(database))
         .exec(db.raw())

@@ -54,3 +54,9 @@ pub(crate) async fn note(db: &OwnDb, check: NewCheck<'_>) -> Result<(), StoreErr
     row::Entity::insert(row).on_conflict(latest).exec_without_returning(db.raw()).await?;
     Ok(())
 }
+
+/// Of a database that is no more.
+pub(crate) async fn forget(db: &OwnDb, database: DatabaseId) -> Result<(), StoreError> {
+    row::Entity::delete_by_id(database).exec(db.raw()).await?;
+    Ok(())
+}

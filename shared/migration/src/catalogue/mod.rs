@@ -21,7 +21,7 @@ use sea_orm::{
 pub use compare::{Difference, Finding, compare};
 pub use object::{CatalogueObject, ObjectKind};
 
-use crate::{engine::Engine, error::MigrationError};
+use crate::{engine::Engine, error::MigrationError, progress::PROGRESS};
 
 /// Stands for the database's own name.
 pub const DATABASE: &str = "<database>";
@@ -63,8 +63,15 @@ pub async fn catalogue(
         Ok(objects)
     };
     let mut objects: Vec<CatalogueObject> = read.await.map_err(MigrationError::database("reading the catalogue"))?;
+    objects.retain(|object| !is_bookkeeping(object));
     objects.sort();
     Ok(objects)
+}
+
+/// The table of progress comes when it is needed first; whoever may write there is of interest all the same.
+fn is_bookkeeping(object: &CatalogueObject) -> bool {
+    let of_it = object.name == PROGRESS || object.parent.as_deref() == Some(PROGRESS);
+    of_it && object.kind != ObjectKind::Grant
 }
 
 /// One kind of object, and the query that lists it: `parent`, `name`, `definition`, and of columns `position`.

@@ -7,6 +7,7 @@ mod support;
 mod back;
 mod catalogues;
 mod fixtures;
+mod limits;
 mod seeds;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use back::*;
 use catalogues::*;
 use fixtures::*;
+use limits::*;
 use sea_orm::ConnectionTrait;
 use seeds::*;
 use support::{Server, TestDb, catalogue_of};
@@ -38,6 +40,33 @@ on_every_engine! {
     two_sets_share_one_ledger,
     every_change_is_one_finding,
     two_databases_of_one_set_are_equal,
+    who_waits_learns_who_holds_the_lock,
+    a_dry_run_leaves_nothing,
+    a_plan_back_names_what_would_go,
+}
+
+mod only_on_servers {
+    use crate::support::{Server, with_database};
+
+    #[tokio::test]
+    async fn a_long_transaction_stalls_nobody_on_postgres() {
+        with_database(Server::Postgres, super::a_long_transaction_stalls_nobody).await;
+    }
+
+    #[tokio::test]
+    async fn a_long_transaction_stalls_nobody_on_mariadb() {
+        with_database(Server::MariaDb, super::a_long_transaction_stalls_nobody).await;
+    }
+
+    #[tokio::test]
+    async fn a_statement_runs_no_longer_than_it_may_on_postgres() {
+        with_database(Server::Postgres, super::a_statement_runs_no_longer_than_it_may).await;
+    }
+
+    #[tokio::test]
+    async fn a_statement_runs_no_longer_than_it_may_on_mariadb() {
+        with_database(Server::MariaDb, super::a_statement_runs_no_longer_than_it_may).await;
+    }
 }
 
 mod only_postgres {
@@ -55,6 +84,16 @@ mod only_mariadb {
     #[tokio::test]
     async fn a_pool_of_several_connections_is_refused() {
         with_database(Server::MariaDb, super::several_connections).await;
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_was_cut_short_goes_on() {
+        with_database(Server::MariaDb, super::a_migration_that_was_cut_short_goes_on).await;
+    }
+
+    #[tokio::test]
+    async fn a_statement_whose_end_nobody_saw_is_not_made_twice() {
+        with_database(Server::MariaDb, super::a_statement_whose_end_nobody_saw_is_not_made_twice).await;
     }
 }
 

@@ -112,6 +112,10 @@ reasons! {
     SignUpClosed = "SIGN_UP_CLOSED": FailedPrecondition,
     /// No such company.
     CompanyNotFound = "COMPANY_NOT_FOUND": NotFound,
+    /// The company's state does not allow it.
+    CompanyState = "COMPANY_STATE": FailedPrecondition,
+    /// The company was deleted, and can still be undeleted.
+    GraceNotOver = "GRACE_NOT_OVER": FailedPrecondition,
     /// No open database server for the company.
     NoDatabaseServer = "NO_DATABASE_SERVER": FailedPrecondition,
     /// Provisioning gave up.
@@ -127,6 +131,8 @@ reasons! {
     DatabaseClaimed = "DATABASE_CLAIMED": AlreadyExists,
     /// The company has no database.
     DatabaseNotFound = "DATABASE_NOT_FOUND": NotFound,
+    /// The company's database was dropped, and it gets no other.
+    DatabaseDropped = "DATABASE_DROPPED": FailedPrecondition,
     /// Another run holds the database's migration lock.
     MigrationInProgress = "MIGRATION_IN_PROGRESS": Aborted,
     /// A statement of a migration failed.

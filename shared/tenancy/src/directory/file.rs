@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -175,6 +175,7 @@ struct Entry {
     server: String,
     database: String,
     endpoint: EndpointEntry,
+    maintenance_retry_s: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +200,7 @@ impl From<Entry> for Placement {
             schema_version: entry.schema_version,
             server: entry.server,
             database: entry.database,
+            maintenance_retry: entry.maintenance_retry_s.map(Duration::from_secs),
             endpoint: match entry.endpoint {
                 EndpointEntry::Postgres { host, port, user, password } => {
                     Endpoint::Postgres { host, port, user, password }

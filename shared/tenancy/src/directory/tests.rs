@@ -47,6 +47,7 @@ fn placement(generation: u64) -> Placement {
         server: "s".to_owned(),
         database: "d".to_owned(),
         endpoint: Endpoint::Sqlite { path: "d.db".into() },
+        maintenance_retry: None,
     }
 }
 

@@ -170,6 +170,7 @@ fn placement(database: String, endpoint: Endpoint) -> Placement {
         server: "test".to_owned(),
         database,
         endpoint,
+        maintenance_retry: None,
     }
 }
 

@@ -1,6 +1,8 @@
-//! The durable pipeline that makes a company's database: steps in rows, taken by
-//! lease, each idempotent, so that any replica finishes what another began.
+//! The durable pipeline that makes a company's database, and that removes it: steps
+//! in rows, taken by lease, each idempotent, so that any replica finishes what
+//! another began.
 
+mod settings;
 mod steps;
 mod worker;
 
@@ -12,13 +14,14 @@ use tenantry_rpc::{Context, Error, Reason};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
+pub use settings::WorkerSettings;
 pub(crate) use steps::MigratorClient;
 pub(crate) use worker::Worker;
-pub use worker::WorkerSettings;
 
 use super::App;
 use super::companies::{CompanyView, view};
-use crate::store::entities::{company, provisioning_step};
+use crate::domain::Work;
+use crate::store::entities::company;
 
 /// How often a waiting call looks for itself: another replica may be at work.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -52,7 +55,7 @@ impl Progress {
     }
 }
 
-/// Waits until provisioning has an outcome to tell, or until shortly before the
+/// Waits until the work has an outcome to tell, or until shortly before the
 /// call's deadline; then the company is returned as it is.
 pub(crate) async fn wait(app: &App, context: &Context, id: CompanyId) -> Result<CompanyView, Error> {
     let mut changed = app.progress.changed.subscribe();
@@ -75,7 +78,8 @@ pub(crate) async fn wait(app: &App, context: &Context, id: CompanyId) -> Result<
 /// What there is to tell, if anything yet.
 fn outcome(seen: &CompanyView) -> Option<Result<(), Error>> {
     match seen.company.state {
-        company::State::Provisioning => seen.steps.iter().find_map(trouble).map(Err),
+        company::State::Provisioning => trouble(seen, Work::Provision).map(Err),
+        company::State::Deleted if seen.company.purge_begun_at.is_some() => trouble(seen, Work::Purge).map(Err),
         company::State::Failed => {
             let why = seen.company.state_reason.clone().unwrap_or_default();
             let message = format!("the company's database could not be made ({why}); an operator has to look");
@@ -90,14 +94,23 @@ fn outcome(seen: &CompanyView) -> Option<Result<(), Error>> {
 }
 
 /// A step that failed and is tried again by itself: the caller need not wait.
-fn trouble(step: &provisioning_step::Model) -> Option<Error> {
-    let reason: Reason = step.last_error.as_deref()?.parse().unwrap_or(Reason::MigratorUnavailable);
-    let reason = match reason {
-        Reason::DatabaseServerUnavailable => Reason::DatabaseServerUnavailable,
+fn trouble(seen: &CompanyView, work: Work) -> Option<Error> {
+    let mut steps = seen.steps.iter().filter(|step| Work::at(step.position) == work);
+    let (step, error) = steps.find_map(|step| Some((step, step.last_error.as_deref()?)))?;
+    let reason = match error.parse() {
+        Ok(Reason::DatabaseServerUnavailable) => Reason::DatabaseServerUnavailable,
         _ => Reason::MigratorUnavailable,
     };
-    let message = "the company is registered and its database cannot be made at the moment; it finishes by itself: \
-                   repeat the call with the same request_id, or sign in later";
+    let message = match work {
+        Work::Provision => {
+            "the company is registered and its database cannot be made at the moment; it finishes by itself: \
+             repeat the call with the same request_id, or sign in later"
+        }
+        Work::Purge => {
+            "the purge has begun and the database cannot be dropped at the moment; it finishes by itself: \
+             look again later"
+        }
+    };
     Some(
         Error::new(reason, message)
             .retry_after(Duration::from_secs(2))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
-use tenantry_api::migrator::v1::{CreateTenantDatabaseRequest, SeedTenantDatabaseRequest};
+use tenantry_api::migrator::v1::{CreateTenantDatabaseRequest, DropTenantDatabaseRequest, SeedTenantDatabaseRequest};
 use tenantry_ids::CompanyId;
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::{Error, Reason, reason_of};
@@ -49,7 +49,11 @@ impl From<Status> for StepFailure {
         let permanent = matches!(
             reason_of(&status),
             Some(
-                Reason::FieldViolations | Reason::DatabaseClaimed | Reason::MigrationFailed | Reason::ChecksumMismatch
+                Reason::FieldViolations
+                    | Reason::DatabaseClaimed
+                    | Reason::DatabaseDropped
+                    | Reason::MigrationFailed
+                    | Reason::ChecksumMismatch
             )
         );
         let retryable = !permanent;
@@ -74,7 +78,25 @@ pub(crate) async fn run(
             migrator.clone().seed_tenant_database(client::request(request, deadline)).await?;
             Ok(())
         }
+        Step::DropDatabase => drop_database(app, migrator.clone(), company, deadline).await,
     }
+}
+
+async fn drop_database(
+    app: &App,
+    mut migrator: MigratorClient,
+    company: CompanyId,
+    deadline: Instant,
+) -> Result<(), StepFailure> {
+    // Written in the company's own transaction: without the row there is no database either.
+    let Some(database) = companies::database_of(&app.db, company).await.map_err(Error::from)? else { return Ok(()) };
+    let request = DropTenantDatabaseRequest {
+        company_id: company.to_string(),
+        database_id: database.id.to_string(),
+        server: database.server,
+    };
+    migrator.drop_tenant_database(client::request(request, deadline)).await?;
+    Ok(())
 }
 
 async fn create_database(

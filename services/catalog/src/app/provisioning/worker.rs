@@ -1,4 +1,5 @@
-//! Takes companies by lease and runs their steps.
+//! Takes companies by lease and runs their steps: those that make a database, or
+//! those that remove it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,76 +14,15 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::steps::{self, StepFailure};
-use super::{MigratorClient, Progress};
-use crate::app::App;
-use crate::domain::Step;
-use crate::store::entities::{company, provisioning_step};
+use super::{MigratorClient, Progress, WorkerSettings};
+use crate::app::{App, lifecycle};
+use crate::domain::{Action, State, Step, Transition, Work, transition};
+use crate::store::entities::provisioning_step;
 use crate::store::provisioning::{self as store, Due, Held};
-use crate::store::{StoreError, companies, events};
+use crate::store::{StoreError, companies, events, people};
 
 /// The event log's name for what the pipeline does.
 const ACTOR: &str = "service:catalog";
-
-/// How the pipeline works.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Provisioning")]
-pub struct WorkerSettings {
-    /// Companies that this process provisions at once.
-    #[arg(long, env = "CATALOG_PROVISION_AT_ONCE", default_value_t = 8)]
-    pub provision_at_once: usize,
-
-    /// How long a step may take, in milliseconds.
-    #[arg(long, env = "CATALOG_PROVISION_STEP_TIMEOUT_MS", default_value_t = 60_000)]
-    pub provision_step_timeout_ms: u64,
-
-    /// How long another process waits before it takes over what this one was doing
-    /// when it ended, in milliseconds. Renewed while a step is under way.
-    #[arg(long, env = "CATALOG_PROVISION_LEASE_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1_000..))]
-    pub provision_lease_ms: u64,
-
-    /// How long to wait after a first failure, in milliseconds; doubles each time.
-    #[arg(long, env = "CATALOG_PROVISION_BACKOFF_MS", default_value_t = 500)]
-    pub provision_backoff_ms: u64,
-
-    /// The longest wait between two attempts, in milliseconds.
-    #[arg(long, env = "CATALOG_PROVISION_MAX_BACKOFF_MS", default_value_t = 30_000)]
-    pub provision_max_backoff_ms: u64,
-
-    /// How often work that other processes left is looked for, in milliseconds.
-    #[arg(long, env = "CATALOG_PROVISION_POLL_MS", default_value_t = 1_000)]
-    pub provision_poll_ms: u64,
-}
-
-impl Default for WorkerSettings {
-    fn default() -> Self {
-        Self {
-            provision_at_once: 8,
-            provision_step_timeout_ms: 60_000,
-            provision_lease_ms: 15_000,
-            provision_backoff_ms: 500,
-            provision_max_backoff_ms: 30_000,
-            provision_poll_ms: 1_000,
-        }
-    }
-}
-
-impl WorkerSettings {
-    fn step_timeout(&self) -> Duration {
-        Duration::from_millis(self.provision_step_timeout_ms)
-    }
-
-    fn lease(&self) -> Duration {
-        Duration::from_millis(self.provision_lease_ms)
-    }
-
-    /// The wait before attempt `attempts + 1`: doubling, bounded, and spread by
-    /// up to a quarter so that companies that failed together do not return so.
-    fn backoff(&self, attempts: i32, spread: u32) -> Duration {
-        let doublings = u32::try_from(attempts.clamp(0, 16)).unwrap_or(0);
-        let wait = self.provision_backoff_ms.saturating_mul(1 << doublings).min(self.provision_max_backoff_ms);
-        Duration::from_millis(wait - wait / 4 * u64::from(spread % 256) / 256)
-    }
-}
 
 /// Why a step did not get done here.
 enum StepEnd {
@@ -133,6 +73,7 @@ impl Worker {
         if room == 0 {
             return Ok(());
         }
+        lifecycle::purge_overdue(&self.app, ACTOR, room as u64).await?;
         let now = self.app.now();
         for Due { seen, trace_parent } in store::due(&self.app.db, now, room as u64).await? {
             let Ok(permit) = at_once.clone().try_acquire_owned() else { return Ok(()) };
@@ -165,8 +106,10 @@ impl Worker {
     }
 
     async fn run_steps(&self, held: Held) -> Result<(), StoreError> {
+        let Some(company) = companies::find(&self.app.db, held.company).await? else { return Ok(()) };
+        let work = if company.purge_begun_at.is_some() { Work::Purge } else { Work::Provision };
         for row in store::steps(&self.app.db, held.company).await? {
-            if row.state == provisioning_step::State::Done {
+            if row.state == provisioning_step::State::Done || Work::at(row.position) != work {
                 continue;
             }
             if !self.begin(held, &row).await? {
@@ -182,7 +125,10 @@ impl Worker {
                 return Ok(()); // Somebody else holds the lease.
             }
         }
-        self.end(held, company::State::Active, None).await
+        match work {
+            Work::Provision => self.end(held, Action::Activate, None).await,
+            Work::Purge => self.end(held, Action::FinishPurge, None).await,
+        }
     }
 
     async fn begin(&self, held: Held, row: &provisioning_step::Model) -> Result<bool, StoreError> {
@@ -240,8 +186,9 @@ impl Worker {
     async fn fail(&self, held: Held, row: &provisioning_step::Model, failure: StepFailure) -> Result<(), StoreError> {
         let now = self.app.now();
         let reason = failure.reason.as_str();
-        if !failure.retryable {
-            return self.end(held, company::State::Failed, Some((row, reason))).await;
+        // A purge that has begun is never given up: nobody could take it back.
+        if !failure.retryable && Work::at(row.position) == Work::Provision {
+            return self.end(held, Action::Fail, Some((row, reason))).await;
         }
         let spread = held.company.0.as_u128() as u32;
         let again_at = now + self.settings.backoff(row.attempts, spread);
@@ -253,46 +200,37 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends provisioning, with its event, under the lease's fence; with the step
-    /// that failed and why, if one did.
+    /// Ends the work, with its event, under the lease's fence; with the step that
+    /// failed and why, if one did.
     async fn end(
         &self,
         held: Held,
-        state: company::State,
+        action: Action,
         failed: Option<(&provisioning_step::Model, &str)>,
     ) -> Result<(), StoreError> {
         let now: DateTime<Utc> = self.app.now();
         let tx = self.app.db.begin().await?;
-        let kind = if state == company::State::Active { "company.activated" } else { "company.failed" };
-        let reason = failed.map(|(row, error)| format!("{}: {error}", row.name));
-        let payload = json!({ "reason": reason });
-        let ours = store::release(&tx, held, now).await?;
-        if let Some((row, error)) = failed.filter(|_| ours) {
+        if !store::release(&tx, held, now).await? {
+            return Ok(()); // Somebody else holds the lease.
+        }
+        if let Some((row, error)) = failed {
             store::fail_step(&tx, row, error, None, now).await?;
         }
-        if ours && companies::end_provisioning(&tx, held.company, state, reason, now).await? {
-            let id = EventId::new(&*self.app.ids);
-            events::append(&tx, events::NewEvent { id, company: Some(held.company), kind, actor: ACTOR, payload }, now)
-                .await?;
-            tx.commit().await?;
+        let Some(before) = companies::find(&tx, held.company).await? else { return Ok(()) };
+        let Ok(Transition::Becomes(state)) = transition(action, lifecycle::standing(&before)) else { return Ok(()) };
+        let reason = failed.map(|(row, error)| format!("{}: {error}", row.name));
+        if !companies::advance(&tx, held.company, (action, state), reason.clone(), now).await? {
+            return Ok(());
         }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wait_doubles_up_to_its_limit_and_is_spread_by_a_quarter() {
-        let settings = WorkerSettings::default();
-        assert_eq!(settings.backoff(0, 0), Duration::from_millis(500));
-        assert_eq!(settings.backoff(3, 0), Duration::from_millis(4_000));
-        assert_eq!(settings.backoff(1_000, 0), Duration::from_millis(30_000));
-        for spread in 0..=255 {
-            let wait = settings.backoff(0, spread);
-            assert!((Duration::from_millis(375)..=Duration::from_millis(500)).contains(&wait), "{wait:?}");
+        let mut payload = json!({ "reason": reason });
+        if state == State::Purged {
+            payload = json!({ "slug": before.slug, "deleted_from": before.deleted_from.map(State::as_str) });
+            people::remove_members(&tx, held.company).await?;
+            companies::forget(&tx, held.company).await?;
         }
+        let id = EventId::new(&*self.app.ids);
+        let event = events::NewEvent { id, company: Some(held.company), kind: action.event(), actor: ACTOR, payload };
+        events::append(&tx, event, now).await?;
+        tx.commit().await
     }
 }

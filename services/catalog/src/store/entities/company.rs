@@ -2,25 +2,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use tenantry_ids::CompanyId;
 
-/// Where a company is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))")]
-pub enum State {
-    #[sea_orm(string_value = "provisioning")]
-    Provisioning,
-    #[sea_orm(string_value = "active")]
-    Active,
-    #[sea_orm(string_value = "suspended")]
-    Suspended,
-    #[sea_orm(string_value = "maintenance")]
-    Maintenance,
-    #[sea_orm(string_value = "failed")]
-    Failed,
-    #[sea_orm(string_value = "deleted")]
-    Deleted,
-    #[sea_orm(string_value = "purged")]
-    Purged,
-}
+pub(crate) use crate::domain::State;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "companies")]
@@ -29,7 +11,7 @@ pub struct Model {
     pub id: CompanyId,
     pub name: String,
     pub slug: String,
-    pub state: State,
+    pub(crate) state: State,
     pub state_reason: Option<String>,
     pub plan: Option<String>,
     pub region: Option<String>,
@@ -39,6 +21,10 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub created_by: Option<String>,
+    pub maintenance_retry_s: Option<i32>,
+    pub(crate) deleted_from: Option<State>,
+    pub purge_at: Option<DateTime<Utc>>,
+    pub purge_begun_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

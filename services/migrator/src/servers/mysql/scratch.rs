@@ -3,7 +3,7 @@ use sqlx::mysql::MySqlConnection;
 use tenantry_migration::Run;
 
 use super::super::scratch::note_leftovers;
-use super::{Goal, MySqlServer, NewTenant, ServerError, create_database, execute, lock, lock_name, try_lock};
+use super::{Goal, MySqlServer, NewTenant, ServerError, create_database, drop_with_user, lock, lock_name, try_lock};
 use crate::ident::Ident;
 
 /// A session that holds a scratch database's name.
@@ -28,7 +28,7 @@ impl MySqlScratch<'_> {
     }
 
     pub(crate) async fn drop_database(mut self, name: &Ident) -> Result<(), ServerError> {
-        let dropped = drop_database(&mut self.admin, name).await;
+        let dropped = drop_with_user(&mut self.admin, name).await;
         // Closing gives the lock back.
         self.admin.close().await.map_err(ServerError::refused("closing"))?;
         dropped
@@ -40,7 +40,7 @@ async fn sweep(admin: &mut MySqlConnection, family: &Ident) -> Result<(), Server
         let name = Ident::new(name)?;
         if try_lock(admin, &name, 0).await? {
             tracing::info!(database = name.as_str(), "dropping a scratch database that was left behind");
-            drop_database(admin, &name).await?;
+            drop_with_user(admin, &name).await?;
             let unlocked = sqlx::query("DO RELEASE_LOCK(?)").bind(lock_name(&name)).execute(&mut *admin).await;
             unlocked.map_err(ServerError::refused("unlocking"))?;
         }
@@ -55,10 +55,4 @@ async fn named(admin: &mut MySqlConnection, family: &Ident) -> Result<Vec<String
                  UNION SELECT CONVERT(user USING utf8mb4) FROM mysql.user WHERE LEFT(user, CHAR_LENGTH(?)) = ?";
     let query = (0..4).fold(sqlx::query_scalar(query), |query, _| query.bind(family.as_str()));
     query.fetch_all(admin).await.map_err(ServerError::refused("looking for scratch databases"))
-}
-
-async fn drop_database(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
-    let drop = format!("DROP DATABASE IF EXISTS {}", name.backticked());
-    execute(admin, "dropping a scratch database", drop).await?;
-    execute(admin, "dropping a scratch user", format!("DROP USER IF EXISTS '{}'@'%'", name.as_str())).await
 }

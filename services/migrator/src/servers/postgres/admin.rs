@@ -97,6 +97,16 @@ impl Admin {
         found.map_err(ServerError::refused("looking into its catalogue"))
     }
 
+    /// Ends the sessions of the login role in the database of the same name.
+    pub(super) async fn end_sessions(&mut self, name: &Ident) -> Result<(), ServerError> {
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $1")
+            .bind(name.as_str())
+            .execute(&mut self.connection)
+            .await
+            .map(drop)
+            .map_err(ServerError::refused("ending sessions"))
+    }
+
     pub(super) async fn execute(&mut self, doing: &'static str, sql: String) -> Result<(), ServerError> {
         sqlx::raw_sql(AssertSqlSafe(sql))
             .execute(&mut self.connection)

@@ -7,6 +7,7 @@
 //! only when nobody but its tenant can make one.
 
 mod admin;
+mod dropping;
 mod scratch;
 mod template;
 
@@ -47,9 +48,15 @@ impl PostgresServer {
         Ok(Roles { owner: self.prefix.with("owner")?, group: self.prefix.with("tenants")? })
     }
 
-    pub(crate) async fn create(&self, new: &NewTenant, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+    pub(crate) async fn create(
+        &self,
+        new: &NewTenant,
+        set: &MigrationSet,
+        run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
         let mut admin = Admin::connect(&self.options).await?;
-        let made = self.create_with(&mut admin, new, set, run).await;
+        let made = self.create_with(&mut admin, new, set, run, still_wanted).await;
         // Closing gives the locks back, whatever happened.
         admin.close().await?;
         made?;
@@ -67,9 +74,11 @@ impl PostgresServer {
         new: &NewTenant,
         set: &MigrationSet,
         run: &Run,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
     ) -> Result<(), ServerError> {
         let roles = self.roles()?;
         admin.lock(&new.name).await?;
+        still_wanted.await?;
         if !admin.database_exists(&new.name).await? {
             let template = self.ensure_template(admin, &roles, set, run).await?;
             let strategy = if admin.can_choose_strategy() { " STRATEGY WAL_LOG" } else { "" };

@@ -4,6 +4,7 @@ use super::super::scratch::note_leftovers;
 use super::super::{Goal, NewTenant, ServerError};
 use super::PostgresServer;
 use super::admin::Admin;
+use super::dropping::drop_in_use;
 use crate::ident::Ident;
 
 /// A session that holds a scratch database's name.
@@ -50,11 +51,8 @@ async fn sweep(admin: &mut Admin, family: &Ident) -> Result<(), ServerError> {
 }
 
 async fn drop_database(admin: &mut Admin, name: &Ident) -> Result<(), ServerError> {
-    let (doing, drop) = ("dropping a scratch database", format!("DROP DATABASE IF EXISTS {}", name.quoted()));
-    // FORCE refuses while an autovacuum worker is there, which only a superuser may end; the plain command asks the
-    // worker to leave, and waits.
-    if admin.execute(doing, format!("{drop} WITH (FORCE)")).await.is_err() {
-        admin.execute(doing, drop).await?;
+    if admin.database_exists(name).await? {
+        drop_in_use(admin, name).await?;
     }
     admin.execute("dropping a scratch role", format!("DROP ROLE IF EXISTS {}", name.quoted())).await
 }

@@ -1,17 +1,12 @@
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_migration::{Run, migrate};
 
 use super::super::scratch::note_leftovers;
-use super::{NewTenant, ServerError, SqliteServer};
+use super::{NewTenant, SUFFIXES, ServerError, SqliteServer};
 use crate::ident::Ident;
 use crate::servers::Goal;
-
-/// The files of one database.
-const SUFFIXES: [&str; 3] = [".db-wal", ".db-shm", ".db"];
 
 /// The scratch databases that are in use. The folder is one process's, so what is not here was left behind.
 #[derive(Clone, Default)]
@@ -49,7 +44,7 @@ impl SqliteServer {
             let name = file.to_str().and_then(|file| SUFFIXES.iter().find_map(|suffix| file.strip_suffix(suffix)));
             let Some(name) = name.filter(|name| name.starts_with(family.as_str())) else { continue };
             if !self.scratches.names().contains(name) {
-                remove(&self.folder, &Ident::new(name)?).await?;
+                self.remove(&Ident::new(name)?).await?;
             }
         }
         Ok(())
@@ -65,16 +60,6 @@ impl SqliteScratch<'_> {
     }
 
     pub(crate) async fn drop_database(self, name: &Ident) -> Result<(), ServerError> {
-        remove(&self.server.folder, name).await
+        self.server.remove(name).await
     }
-}
-
-async fn remove(folder: &Path, name: &Ident) -> Result<(), ServerError> {
-    for suffix in SUFFIXES {
-        match tokio::fs::remove_file(folder.join(format!("{}{suffix}", name.as_str()))).await {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(ServerError::File(error)),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }

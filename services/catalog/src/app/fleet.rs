@@ -1,0 +1,56 @@
+//! The fleet, for the migrator: who there is, and which version each database is at.
+
+use serde_json::json;
+use tenantry_ids::{CompanyId, EventId};
+use tenantry_rpc::paging::Page;
+use tenantry_rpc::{Context, Error};
+
+use super::App;
+use super::attempt::{Attempt, repeat};
+use crate::store::entities::{company, company_database};
+pub(crate) use crate::store::fleet::Report;
+use crate::store::{companies, events, fleet};
+
+/// The name of the list of tenants in page tokens.
+pub(crate) const LIST: &str = "tenants";
+
+/// A tenant and its database, if it has one.
+pub(crate) type Tenant = (company::Model, Option<company_database::Model>);
+
+/// The tenants of a page and one more, if there are more: these, or all that are not purged.
+pub(crate) async fn list(app: &App, only: &[CompanyId], page: Page) -> Result<Vec<Tenant>, Error> {
+    let rows = fleet::tenants(&app.db, only, page.after, page.size + 1).await?;
+    let mut databases = companies::databases_of(&app.db, rows.iter().map(|row| row.id)).await?;
+    Ok(rows.into_iter().map(|row| (databases.remove(&row.id), row)).map(|(database, row)| (row, database)).collect())
+}
+
+/// Notes the reports that are newer than what is known, all or none; how many there were.
+pub(crate) async fn report(app: &App, context: &Context, mut reports: Vec<Report>) -> Result<usize, Error> {
+    // In one order, so that two batches at once do not wait for each other in a circle.
+    reports.sort_by_key(|report| (report.database, report.sequence));
+    let actor = context.caller().subject();
+    repeat(|| attempt(app, &actor, &reports)).await
+}
+
+async fn attempt(app: &App, actor: &str, reports: &[Report]) -> Result<usize, Attempt> {
+    let now = app.now();
+    let tx = app.db.begin().await?;
+    let mut news = Vec::new();
+    for report in reports {
+        if fleet::note_version(&tx, report, now).await? {
+            news.push(events::NewEvent {
+                id: EventId::new(&*app.ids),
+                company: Some(report.company),
+                kind: "company.schema_version_reported",
+                actor,
+                payload: json!({
+                    "database_id": report.database, "schema_version": report.version, "sequence": report.sequence,
+                }),
+            });
+        }
+    }
+    let accepted = news.len();
+    events::append_all(&tx, news, now).await?;
+    tx.commit().await?;
+    Ok(accepted)
+}
