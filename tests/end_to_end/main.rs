@@ -8,6 +8,7 @@ mod architecture;
 mod clients;
 mod companies;
 mod databases;
+mod drift;
 mod lifecycle;
 mod matrix;
 mod migrations;

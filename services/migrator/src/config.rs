@@ -58,7 +58,14 @@ pub struct MigratorConfig {
     /// What the names of databases and roles begin with: at most 6 characters.
     #[arg(long, env = "MIGRATOR_DATABASE_PREFIX", default_value = "tnt_")]
     pub database_prefix: Prefix,
+
+    /// Databases that are compared with a scratch database at the same time, at most.
+    #[arg(long, env = "MIGRATOR_DRIFT_CHECKS_AT_ONCE", default_value_t = DRIFT_CHECKS_AT_ONCE)]
+    pub drift_checks_at_once: usize,
 }
+
+/// Each makes a database and drops it again, which is much for a server that has other things to do.
+const DRIFT_CHECKS_AT_ONCE: usize = 2;
 
 impl MigratorConfig {
     /// The defaults, whatever the environment says, with what has none.
@@ -85,6 +92,7 @@ impl MigratorConfig {
             statement_timeout_ms: 600_000,
             rollouts: EngineSettings::default(),
             database_prefix,
+            drift_checks_at_once: DRIFT_CHECKS_AT_ONCE,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Names that may stand in DDL text.
 
-use tenantry_ids::DatabaseId;
+use tenantry_ids::{DatabaseId, RunId};
 
 /// The longest name that PostgreSQL keeps whole, in bytes.
 const MAX_BYTES: usize = 63;
@@ -8,6 +8,9 @@ const MAX_BYTES: usize = 63;
 const MAX_USER_BYTES: usize = 32;
 /// Characters of an id in base32.
 const ID_BYTES: usize = 26;
+
+/// Of a scratch database's id, its time is left out: the rest is random, and MySQL's user names are short.
+const ID_TIME_BYTES: usize = 8;
 
 /// A database or role name: 1 to 63 of `[a-z0-9_]`, starting with a letter. The
 /// only way into DDL text; it needs no quoting on any engine and gets some anyway.
@@ -70,6 +73,17 @@ impl Prefix {
         self.with(&id.to_base32())
     }
 
+    /// What the names of all scratch databases begin with. No tenant's does: those have no `_` after the prefix.
+    pub(crate) fn scratches(&self) -> Result<Ident, IdentError> {
+        self.with("scratch_")
+    }
+
+    /// The name of the scratch database of a run, and of its login role.
+    pub(crate) fn scratch(&self, run: RunId) -> Result<Ident, IdentError> {
+        let id = run.to_base32();
+        Ident::new(format!("{}{}", self.scratches()?.as_str(), &id[ID_TIME_BYTES..]))
+    }
+
     /// A name of the migrator's own, such as a template.
     pub(crate) fn with(&self, rest: &str) -> Result<Ident, IdentError> {
         Ident::new(format!("{}{rest}", self.0.as_str()))
@@ -95,6 +109,8 @@ mod tests {
         let name =
             "tnt_".parse::<Prefix>().expect("a prefix").database(DatabaseId(Default::default())).expect("a name");
         assert!(name.as_str().len() <= 32);
+        let scratch = "sixchr".parse::<Prefix>().expect("a prefix").scratch(RunId(uuid::Uuid::max())).expect("a name");
+        assert_eq!(scratch.as_str(), "sixchrscratch_zzzzzzzzzzzzzzzzzz");
         assert!("sixchr".parse::<Prefix>().is_ok() && "sevench".parse::<Prefix>().is_err());
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_api::migrator::v1::drift_service_server::DriftServiceServer;
 use tenantry_api::migrator::v1::migration_service_server::MigrationServiceServer;
 use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
@@ -17,10 +18,11 @@ use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use crate::app::drift::DriftChecks;
 use crate::app::reporter::{self, Reporter};
 use crate::app::rollouts::{Engine, Wake};
 use crate::app::{App, CatalogClient, Settings};
-use crate::grpc::{MigrationGrpc, RolloutGrpc, TenantDatabaseGrpc};
+use crate::grpc::{DriftGrpc, MigrationGrpc, RolloutGrpc, TenantDatabaseGrpc};
 use crate::servers::DatabaseServers;
 use crate::store::{OwnDb, StoreError};
 use crate::{MigratorConfig, sets};
@@ -94,12 +96,14 @@ impl Migrator {
             reporter: Reporter::default(),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),
+            drift: DriftChecks::new(config.drift_checks_at_once),
             catalog: CatalogClient::new(catalog),
         });
         let server = ServerBuilder::new(NAME, config.server)
             .service(TenantDatabaseServiceServer::new(TenantDatabaseGrpc(app.clone())))
             .service(MigrationServiceServer::new(MigrationGrpc(app.clone())))
             .service(RolloutServiceServer::new(RolloutGrpc(app.clone())))
+            .service(DriftServiceServer::new(DriftGrpc(app.clone())))
             .build(Arc::new(verifier), listener)
             .await?;
         let holder = app.ids.uuid().to_string();
@@ -125,6 +129,7 @@ impl Started for Migrator {
             reporter::run(app.clone(), shutdown.clone()),
             stopping,
         );
+        app.drift.stop(shutdown.clone()).await;
         // Commands go on without their callers, but not for ever.
         app.tasks.close();
         tokio::select! {

@@ -51,6 +51,7 @@
 //! cancelled, close that pool: on MariaDB the lock lives as long as the session.
 
 mod apply;
+mod catalogue;
 mod dry_run;
 mod engine;
 mod error;
@@ -73,9 +74,13 @@ mod version;
 mod wipe;
 
 pub use apply::{Applied, Done, Run, migrate};
+pub use catalogue::{
+    CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, ObjectKind, TENANT, catalogue, compare,
+};
 pub use dry_run::{DryRun, dry_run};
 pub use error::{Direction, MigrationError};
 pub use ledger::{Entry, LEDGER, is_missing_table};
+pub use lock::is_being_migrated;
 pub use plan::{Plan, PlannedStep, plan, plan_back};
 pub use progress::{PROGRESS, Partial};
 pub use recording::Recording;

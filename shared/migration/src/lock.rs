@@ -7,7 +7,10 @@ use sea_orm::{
     Statement, TransactionOptions, TransactionTrait,
 };
 
-use crate::error::{MigrationError, code, driver};
+use crate::{
+    engine::Engine,
+    error::{MigrationError, code, driver},
+};
 
 /// PostgreSQL's advisory locks are per database, so one number does ("tenantry" in ASCII).
 pub(crate) const ADVISORY_KEY: i64 = 0x7465_6e61_6e74_7279;
@@ -110,14 +113,7 @@ impl SessionLock {
             Self::MariaDb => {
                 ask(db, format!("SELECT COALESCE(IS_USED_LOCK({MARIADB_NAME}) = CONNECTION_ID(), 0) AS answer")).await?
             }
-            Self::Postgres => {
-                let (high, low) = (ADVISORY_KEY >> 32, ADVISORY_KEY & 0xffff_ffff);
-                let sql = format!(
-                    "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted \
-                     AND pid = pg_backend_pid() AND classid::bigint = {high} AND objid::bigint = {low}) AS answer"
-                );
-                ask(db, sql).await?
-            }
+            Self::Postgres => ask(db, advisory_lock_held("pid = pg_backend_pid()")).await?,
         };
         if held { Ok(()) } else { Err(MigrationError::LockLost) }
     }
@@ -132,6 +128,29 @@ impl SessionLock {
             tracing::warn!(error = &error as &dyn std::error::Error, "migration lock not released");
         }
     }
+}
+
+/// Whether somebody holds a session's migration lock on this database now, which is when others may see a migration in
+/// halves. One in a transaction cannot be seen so; SQLite has no other.
+///
+/// # Errors
+/// [`MigrationError::Database`].
+pub async fn is_being_migrated(db: &DatabaseConnection) -> Result<bool, MigrationError> {
+    match Engine::of(db.get_database_backend()) {
+        Engine::Postgres => ask(db, advisory_lock_held("TRUE")).await,
+        Engine::MariaDb => ask(db, format!("SELECT IS_USED_LOCK({MARIADB_NAME}) IS NOT NULL AS answer")).await,
+        Engine::Sqlite => Ok(false),
+    }
+}
+
+/// Among the sessions of this database of which `whose` is true.
+fn advisory_lock_held(whose: &str) -> String {
+    let (high, low) = (ADVISORY_KEY >> 32, ADVISORY_KEY & 0xffff_ffff);
+    format!(
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND {whose} \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND classid::bigint = {high} AND objid::bigint = {low}) AS answer"
+    )
 }
 
 /// Who has PostgreSQL's lock. For people: when it cannot be told, nothing is said.

@@ -107,6 +107,7 @@ rows! { world:
         "id": world.person().await?["id"],
     }),
 
+    "tenantry.migrator.v1.DriftService/CheckDrift" => json!({ "company_id": world.one.id }),
     "tenantry.migrator.v1.TenantDatabaseService/CreateTenantDatabase" => json!({
         "company_id": fresh_id(),
         "database_id": fresh_id(),

@@ -4,6 +4,7 @@ use tenantry_migration::{MigrationError, MigrationSet, SetBuilder};
 
 mod m20260101_000100_databases;
 mod m20260101_000200_runs;
+mod m20260101_000300_drift;
 mod m20260101_000400_rollouts;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
@@ -11,6 +12,7 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add_both(super::both::migrations())
         .add(m20260101_000100_databases::Migration)
         .add(m20260101_000200_runs::Migration)
+        .add(m20260101_000300_drift::Migration)
         .add(m20260101_000400_rollouts::Migration)
         .build()
 }

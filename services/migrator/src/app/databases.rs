@@ -89,6 +89,7 @@ pub(super) fn claimed_by_another() -> Error {
     Error::new(Reason::DatabaseClaimed, "this database id belongs to another company; use a new one")
 }
 
+/// The server that the claim names.
 pub(super) fn server<'a>(app: &'a App, claim: &Claim) -> Result<&'a DatabaseServer, Error> {
     app.servers.named(&claim.server)
 }

@@ -10,6 +10,7 @@ use crate::ident::Ident;
 use crate::servers::ServerError;
 use crate::store::StoreError;
 use crate::store::claims::{self, Claim, ClaimState, NewClaim};
+use crate::store::drift;
 
 /// A database that is not wanted any more.
 pub(crate) struct Unwanted {
@@ -29,6 +30,7 @@ pub(crate) async fn drop_database(app: &App, unwanted: Unwanted) -> Result<(), E
         noted.map_err(ServerError::withdrawn)
     };
     server(app, &claim)?.drop_database(&Ident::new(&claim.name)?, confirmed).await?;
+    drift::forget(&app.db, claim.database_id).await?;
     claims::note_state(&app.db, claim.database_id, ClaimState::Dropped, app.clock.now()).await?;
     tracing::info!(audit = "database.dropped", tenant = %claim.company_id, database = claim.name, "a database was dropped");
     Ok(())

@@ -2,6 +2,7 @@
 
 pub(crate) mod commands;
 pub(crate) mod databases;
+pub(crate) mod drift;
 pub(crate) mod dropping;
 pub(crate) mod fleet;
 pub(crate) mod reporter;
@@ -46,6 +47,7 @@ pub(crate) struct App {
     pub(crate) tasks: TaskTracker,
     /// Begun when this process is to stop: streams end then.
     pub(crate) stopping: Shutdown,
+    pub(crate) drift: drift::DriftChecks,
     /// The catalog, with this service's identity. It need not be there yet.
     pub(crate) catalog: CatalogClient,
 }

@@ -2,10 +2,12 @@
 
 mod convert;
 mod databases;
+mod drift;
 mod migrations;
 mod rollout_requests;
 mod rollouts;
 
 pub(crate) use databases::TenantDatabaseGrpc;
+pub(crate) use drift::DriftGrpc;
 pub(crate) use migrations::MigrationGrpc;
 pub(crate) use rollouts::RolloutGrpc;

@@ -5,6 +5,7 @@
 mod error;
 mod mysql;
 mod postgres;
+mod scratch;
 mod sqlite;
 
 use std::collections::HashMap;
@@ -33,6 +34,14 @@ pub(crate) struct NewTenant {
     pub(crate) verifier: Verifier,
 }
 
+/// How far to migrate.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal<'a> {
+    pub(crate) set: &'a MigrationSet,
+    /// The newest one where it is absent.
+    pub(crate) version: Option<&'a str>,
+}
+
 /// A password in the forms that servers keep, in characters that need no quoting.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Verifier {
@@ -40,6 +49,17 @@ pub(crate) struct Verifier {
     pub(crate) scram_sha_256: String,
     /// `*` and 40 hex digits.
     pub(crate) mysql_native: String,
+}
+
+impl Verifier {
+    /// Of no password: nothing is known that hashes to zeroes only.
+    pub(crate) fn of_nothing() -> Self {
+        let zeroes = format!("{}=", "A".repeat(43));
+        Self {
+            scram_sha_256: format!("SCRAM-SHA-256$4096:c2NyYXRjaA==${zeroes}:{zeroes}"),
+            mysql_native: format!("*{}", "0".repeat(40)),
+        }
+    }
 }
 
 /// One database server as configured: `name=url`, with the credential in the url.

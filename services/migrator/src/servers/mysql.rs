@@ -1,9 +1,12 @@
+mod scratch;
+
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
 use tenantry_migration::{LEDGER, MigrationError, MigrationSet, PROGRESS, Run, migrate, status};
 
-use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
+pub(crate) use self::scratch::MySqlScratch;
+use super::{CONNECT_TIMEOUT, Goal, NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
 
 /// How long another maker of the same database is waited for, in seconds.
@@ -67,8 +70,19 @@ impl MySqlServer {
             execute(admin, "dropping a half-made database", drop).await?;
             create_database(admin, &new.name).await?;
         }
+        self.fill(admin, new, Goal { set, version: None }, run).await
+    }
+
+    /// The schema, and the login that works with its rows.
+    async fn fill(
+        &self,
+        admin: &mut MySqlConnection,
+        new: &NewTenant,
+        goal: Goal<'_>,
+        run: &Run,
+    ) -> Result<(), ServerError> {
         let db = self.open(&new.name).await?;
-        let filled = fill(&db, set, run).await;
+        let filled = fill_schema(&db, goal, run).await;
         db.close().await?;
         filled?;
         for statement in user_statements(is_mariadb(admin).await?, new) {
@@ -141,6 +155,10 @@ async fn drop_with(
 ) -> Result<(), ServerError> {
     lock(admin, name).await?;
     confirmed.await?;
+    drop_with_user(admin, name).await
+}
+
+async fn drop_with_user(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
     // The user first: from here on nobody can come.
     execute(admin, "dropping the user", format!("DROP USER IF EXISTS '{}'@'%'", name.as_str())).await?;
     // A transaction that is under way holds its tables; the default is to wait for a day.
@@ -149,25 +167,34 @@ async fn drop_with(
 }
 
 /// An empty database gets the whole schema in one message; what is left of it, or new since, step by step.
-async fn fill(db: &DatabaseConnection, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
-    if status(db, set).await?.applied.is_empty() {
+async fn fill_schema(db: &DatabaseConnection, goal: Goal<'_>, run: &Run) -> Result<(), ServerError> {
+    let Goal { set, version } = goal;
+    if version.is_none() && status(db, set).await?.applied.is_empty() {
         match set.squash(db.get_database_backend(), run) {
             Ok(script) => db.execute_unprepared(&script).await.map(drop)?,
             Err(MigrationError::NotRecorded { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(migrate(db, set, None, run).await.map(drop)?)
+    Ok(migrate(db, set, version, run).await.map(drop)?)
 }
 
 async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
+    if try_lock(admin, name, LOCK_WAIT_SECONDS).await? { Ok(()) } else { Err(ServerError::Busy) }
+}
+
+async fn try_lock(admin: &mut MySqlConnection, name: &Ident, seconds: i32) -> Result<bool, ServerError> {
     let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
-        .bind(format!("tenantry:create:{}", name.as_str()))
-        .bind(LOCK_WAIT_SECONDS)
+        .bind(lock_name(name))
+        .bind(seconds)
         .fetch_one(admin)
         .await
         .map_err(ServerError::refused("locking"))?;
-    if got == Some(1) { Ok(()) } else { Err(ServerError::Busy) }
+    Ok(got == Some(1))
+}
+
+fn lock_name(name: &Ident) -> String {
+    format!("tenantry:create:{}", name.as_str())
 }
 
 async fn create_database(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {

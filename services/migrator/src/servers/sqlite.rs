@@ -1,15 +1,23 @@
+mod scratch;
+
 use std::path::PathBuf;
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use tenantry_migration::{MigrationSet, Run, migrate};
 use tokio::sync::Mutex;
 
+use self::scratch::InUse;
+pub(crate) use self::scratch::SqliteScratch;
 use super::{NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
+
+/// The files of one database.
+const SUFFIXES: [&str; 3] = [".db-shm", ".db-wal", ".db"];
 
 /// A folder of SQLite files: the standalone instance's.
 pub(crate) struct SqliteServer {
     folder: PathBuf,
+    scratches: InUse,
     /// Held while a file is made or removed. Within the process is enough: the
     /// folder is one instance's alone.
     lock: Mutex<()>,
@@ -20,7 +28,7 @@ impl SqliteServer {
     pub(crate) fn new(url: &str) -> Self {
         let folder = url.trim_start_matches("sqlite:");
         let folder = if folder.starts_with("//") { folder.trim_start_matches("//") } else { folder };
-        Self { folder: folder.into(), lock: Mutex::default() }
+        Self { folder: folder.into(), scratches: InUse::default(), lock: Mutex::default() }
     }
 
     pub(crate) async fn create(
@@ -46,8 +54,12 @@ impl SqliteServer {
     ) -> Result<(), ServerError> {
         let _held = self.lock.lock().await;
         confirmed.await?;
+        self.remove(name).await
+    }
+
+    async fn remove(&self, name: &Ident) -> Result<(), ServerError> {
         // The database last: as long as it is there, there is something to come back for.
-        for suffix in [".db-shm", ".db-wal", ".db"] {
+        for suffix in SUFFIXES {
             match tokio::fs::remove_file(self.folder.join(format!("{}{suffix}", name.as_str()))).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(ServerError::File(error)),
                 Ok(()) | Err(_) => {}

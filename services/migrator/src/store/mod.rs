@@ -1,6 +1,7 @@
 //! The migrator's own database.
 
 pub(crate) mod claims;
+pub(crate) mod drift;
 pub(crate) mod rollouts;
 pub(crate) mod runs;
 

@@ -5,19 +5,19 @@ use tenantry_migration::{LEDGER, Migration, MigrationError, Rollback, SetBuilder
 
 use crate::{
     fixtures::*,
-    support::{TestDb, dump},
+    support::{TestDb, catalogue_of},
 };
 
 pub(crate) async fn rolls_back_the_last_run(test: TestDb) {
     let (db, set) = (test.connect().await, three());
     migrate(&db, &set, Some(PEOPLE), &run_at(0)).await.unwrap();
-    let before = dump::catalogue(&db).await;
+    let before = catalogue_of(&db).await;
     let second = run_at(1);
     migrate(&db, &set, None, &second).await.unwrap();
 
     let undone = rollback(&db, &set, Rollback::LastRun, &run_at(2)).await.unwrap();
     assert_eq!(undone.versions().collect::<Vec<_>>(), [ROADS, CITIES]);
-    assert_eq!(dump::catalogue(&db).await, before);
+    assert_eq!(catalogue_of(&db).await, before);
     assert!(rollback(&db, &set, Rollback::Run(second.id), &run_at(3)).await.unwrap().done.is_empty());
     assert_eq!(versions(&db, &set).await, [PEOPLE]);
 }
@@ -65,12 +65,12 @@ pub(crate) async fn a_squash_equals_a_migration_step_by_step(test: TestDb) {
     for version in [PEOPLE, CITIES, ROADS] {
         migrate(&db, &set, Some(version), &run_at(0)).await.unwrap();
     }
-    let step_by_step = dump::catalogue(&db).await;
+    let step_by_step = catalogue_of(&db).await;
     rollback(&db, &set, Rollback::All, &run_at(1)).await.unwrap();
     db.execute_unprepared(&format!("DROP TABLE {LEDGER}")).await.unwrap();
 
     let script = set.squash(db.get_database_backend(), &run_at(2)).unwrap();
     db.execute_unprepared(&script).await.unwrap();
-    assert_eq!(dump::catalogue(&db).await, step_by_step);
+    assert_eq!(catalogue_of(&db).await, step_by_step);
     assert!(status(&db, &set).await.unwrap().is_current());
 }

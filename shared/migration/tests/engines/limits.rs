@@ -8,7 +8,7 @@ use tenantry_migration::{
 };
 
 use crate::fixtures::*;
-use crate::support::{Server, TestDb, dump};
+use crate::support::{Server, TestDb, catalogue_of};
 
 pub(crate) async fn who_waits_learns_who_holds_the_lock(test: TestDb) {
     let (holder, db) = (test.connect().await, test.connect().await);
@@ -122,18 +122,19 @@ pub(crate) async fn a_dry_run_leaves_nothing(test: TestDb) {
         let refused = dry_run(&db, &two(), None, None, &run_at(0)).await;
         return assert!(matches!(refused, Err(MigrationError::NoDryRun)));
     }
+    let before = catalogue_of(&db).await;
     let tried = dry_run(&db, &two(), None, None, &run_at(0)).await.unwrap();
     assert_eq!(tried.tried, [PEOPLE, CITIES]);
-    assert_eq!(dump::catalogue(&db).await, Vec::<String>::new());
+    assert_eq!(catalogue_of(&db).await, before);
 
     migrate(&db, &two(), None, &run_at(1)).await.unwrap();
-    let there = dump::catalogue(&db).await;
+    let there = catalogue_of(&db).await;
     let set = SetBuilder::new("tenant").add(people()).add(cities()).add(broken()).build().unwrap();
     let error = dry_run(&db, &set, None, None, &run_at(2)).await.unwrap_err();
     assert!(matches!(&error, MigrationError::Failed { statement: Some(2), .. }), "{error:?}");
     let back = dry_run(&db, &two(), None, Some(Rollback::All), &run_at(3)).await.unwrap();
     assert_eq!(back.tried, [CITIES, PEOPLE]);
-    assert_eq!(dump::catalogue(&db).await, there);
+    assert_eq!(catalogue_of(&db).await, there);
 }
 
 pub(crate) async fn a_plan_back_names_what_would_go(test: TestDb) {
@@ -155,7 +156,7 @@ pub(crate) async fn a_wipe_leaves_the_ledger_alone_and_empty(test: TestDb) {
     let db = test.connect().await;
     wipe(&db, &three(), &run_at(0)).await.unwrap();
     migrate(&db, &three(), None, &run_at(0)).await.unwrap();
-    let fresh = dump::catalogue(&db).await;
+    let fresh = catalogue_of(&db).await;
     db.execute_unprepared("CREATE TABLE by_hand (id int NOT NULL PRIMARY KEY, up int REFERENCES by_hand (id))")
         .await
         .unwrap();
@@ -164,5 +165,5 @@ pub(crate) async fn a_wipe_leaves_the_ledger_alone_and_empty(test: TestDb) {
     wipe(&db, &three(), &run_at(1)).await.unwrap();
     assert_eq!(status(&db, &three()).await.unwrap().pending.len(), 3);
     migrate(&db, &three(), None, &run_at(2)).await.unwrap();
-    assert_eq!(dump::difference(&dump::catalogue(&db).await, &fresh), Vec::<String>::new());
+    assert_eq!(catalogue_of(&db).await, fresh);
 }

@@ -1,11 +1,10 @@
 //! A database of its own per test, on each engine; `services/migrator/tests` uses it as well.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
-pub(crate) mod dump;
-
 use std::{future::Future, path::PathBuf};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
+use tenantry_migration::{CatalogueObject, CatalogueOptions, catalogue};
 use uuid::Uuid;
 
 /// Makes `sqlite::`, `postgres::` and `mariadb::` tests of each `async fn(TestDb)`.
@@ -51,6 +50,11 @@ impl TestDb {
     pub(crate) async fn connect_pool(&self) -> DatabaseConnection {
         Database::connect(ConnectOptions::new(&self.url)).await.expect("a pool")
     }
+}
+
+/// Everything that the database consists of.
+pub(crate) async fn catalogue_of(db: &DatabaseConnection) -> Vec<CatalogueObject> {
+    catalogue(db, CatalogueOptions::default()).await.expect("a catalogue")
 }
 
 /// Creates a database, runs the test in a task of its own, and drops the database even when the test panicked.

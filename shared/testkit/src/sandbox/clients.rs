@@ -9,6 +9,7 @@ use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
 use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
@@ -64,6 +65,11 @@ impl Clients {
     /// A client of the migrator.
     pub fn rollouts(&self) -> anyhow::Result<RolloutServiceClient<ServiceChannel>> {
         Ok(RolloutServiceClient::new(open(self.0.migrator, "migrator")?))
+    }
+
+    /// A client of the migrator.
+    pub fn drift(&self) -> anyhow::Result<DriftServiceClient<ServiceChannel>> {
+        Ok(DriftServiceClient::new(open(self.0.migrator, "migrator")?))
     }
 
     /// A client of the crm.

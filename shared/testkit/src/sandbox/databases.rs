@@ -138,6 +138,11 @@ impl OnServer {
         Ok(())
     }
 
+    /// The roles with the prefix, from the server itself.
+    pub async fn roles(&self) -> anyhow::Result<Vec<String>> {
+        self.names("roles").await
+    }
+
     async fn names(&self, of: &str) -> anyhow::Result<Vec<String>> {
         let prefix = format!("{}%", self.prefix.replace('_', "\\_"));
         let postgres = match of {
@@ -192,14 +197,23 @@ impl OnServer {
 
     /// Runs one statement as the server's administrator.
     pub async fn run(&self, sql: &str) -> anyhow::Result<()> {
+        self.run_at(self.admin.as_str(), sql).await
+    }
+
+    /// Runs one statement in one database, as the server's administrator.
+    pub async fn run_in(&self, database: &str, sql: &str) -> anyhow::Result<()> {
+        self.run_at(&self.url_of(database), sql).await
+    }
+
+    async fn run_at(&self, url: &str, sql: &str) -> anyhow::Result<()> {
         match self.admin.scheme() {
             "postgres" | "postgresql" => {
-                let mut admin = PgConnection::connect(self.admin.as_str()).await?;
+                let mut admin = PgConnection::connect(url).await?;
                 admin.execute(AssertSqlSafe(sql.to_owned())).await?;
                 Ok(admin.close().await?)
             }
             "mysql" => {
-                let mut admin = MySqlConnection::connect(self.admin.as_str()).await?;
+                let mut admin = MySqlConnection::connect(url).await?;
                 admin.execute(AssertSqlSafe(sql.to_owned())).await?;
                 Ok(admin.close().await?)
             }

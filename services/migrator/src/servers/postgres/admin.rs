@@ -39,12 +39,7 @@ impl Admin {
     pub(super) async fn lock(&mut self, name: &Ident) -> Result<(), ServerError> {
         let until = tokio::time::Instant::now() + LOCK_WAIT;
         loop {
-            let got: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
-                .bind(format!("tenantry:{}", name.as_str()))
-                .fetch_one(&mut self.connection)
-                .await
-                .map_err(ServerError::refused("locking"))?;
-            if got {
+            if self.try_lock(name).await? {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= until {
@@ -52,6 +47,14 @@ impl Admin {
             }
             tokio::time::sleep(LOCK_POLL).await;
         }
+    }
+
+    pub(super) async fn try_lock(&mut self, name: &Ident) -> Result<bool, ServerError> {
+        sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+            .bind(format!("tenantry:{}", name.as_str()))
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(ServerError::refused("locking"))
     }
 
     pub(super) async fn unlock(&mut self, name: &Ident) -> Result<(), ServerError> {
@@ -76,8 +79,21 @@ impl Admin {
         self.exists("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).await
     }
 
+    /// Whether this session may do what the role may.
+    pub(super) async fn has_role(&mut self, name: &Ident) -> Result<bool, ServerError> {
+        self.exists("SELECT pg_has_role(CURRENT_USER, $1::text, 'USAGE')", name).await
+    }
+
     async fn exists(&mut self, query: &'static str, name: &Ident) -> Result<bool, ServerError> {
         let found = sqlx::query_scalar(query).bind(name.as_str()).fetch_one(&mut self.connection).await;
+        found.map_err(ServerError::refused("looking into its catalogue"))
+    }
+
+    /// Databases and roles whose names begin so.
+    pub(super) async fn named(&mut self, family: &Ident) -> Result<Vec<String>, ServerError> {
+        let query = "SELECT datname::text FROM pg_database WHERE starts_with(datname::text, $1) \
+                     UNION SELECT rolname::text FROM pg_roles WHERE starts_with(rolname::text, $1)";
+        let found = sqlx::query_scalar(query).bind(family.as_str()).fetch_all(&mut self.connection).await;
         found.map_err(ServerError::refused("looking into its catalogue"))
     }
 

@@ -40,7 +40,7 @@ async fn drop_with(
 }
 
 /// Drops a database that somebody may be connected to.
-async fn drop_in_use(admin: &mut Admin, name: &Ident) -> Result<(), ServerError> {
+pub(super) async fn drop_in_use(admin: &mut Admin, name: &Ident) -> Result<(), ServerError> {
     let quoted = name.quoted();
     admin.execute("closing the database", format!("ALTER DATABASE {quoted} ALLOW_CONNECTIONS false")).await?;
     let forced = format!("DROP DATABASE {quoted} WITH (FORCE)");

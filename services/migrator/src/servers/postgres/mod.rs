@@ -8,6 +8,7 @@
 
 mod admin;
 mod dropping;
+mod scratch;
 mod template;
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
@@ -16,6 +17,7 @@ use sqlx::postgres::PgConnectOptions;
 use tenantry_migration::{MigrationSet, Run, migrate};
 
 use self::admin::Admin;
+pub(crate) use self::scratch::PostgresScratch;
 use super::{NewTenant, ServerError, connect_one};
 use crate::ident::{Ident, Prefix};
 

@@ -6,7 +6,7 @@ use tenantry_migration::{MigrationSet, Run, migrate};
 use super::admin::Admin;
 use super::{PostgresServer, Roles};
 use crate::ident::Ident;
-use crate::servers::ServerError;
+use crate::servers::{Goal, ServerError};
 
 /// Hex digits of the set's digest in a template's name.
 const DIGEST_CHARS: usize = 16;
@@ -43,34 +43,43 @@ impl PostgresServer {
         run: &Run,
     ) -> Result<(), ServerError> {
         tracing::info!(template = name.as_str(), "making a template");
-        for role in [&roles.owner, &roles.group] {
-            ensure_role(admin, role).await?;
-        }
-        // Creating a database for an owner takes membership in that role.
-        admin.execute("joining the owner role", format!("GRANT {} TO CURRENT_USER", roles.owner.quoted())).await?;
         let template = name.quoted();
         admin.execute("dropping an unfinished template", format!("DROP DATABASE IF EXISTS {template}")).await?;
-        // From template0, in the C locale: the same order on every machine, and
-        // nothing that an administrator has put into template1.
-        let create = format!(
-            "CREATE DATABASE {template} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
-            roles.owner.quoted()
-        );
-        admin.execute("creating the template", create).await?;
-        admin.execute("closing the template", format!("REVOKE ALL ON DATABASE {template} FROM PUBLIC")).await?;
-        self.fill_template(roles, name, set, run).await?;
+        self.make_from_nothing(admin, roles, name, Goal { set, version: None }, run).await?;
         admin.execute("closing the template", format!("ALTER DATABASE {template} ALLOW_CONNECTIONS false")).await?;
         // The mark of a finished one, so it comes last.
         admin.execute("finishing the template", format!("ALTER DATABASE {template} IS_TEMPLATE true")).await
     }
 
-    async fn fill_template(
+    /// A database that nobody may connect to yet, with the schema and its grants; no clone, but what is cloned.
+    pub(super) async fn make_from_nothing(
         &self,
+        admin: &mut Admin,
         roles: &Roles,
         name: &Ident,
-        set: &MigrationSet,
+        goal: Goal<'_>,
         run: &Run,
     ) -> Result<(), ServerError> {
+        for role in [&roles.owner, &roles.group] {
+            ensure_role(admin, role).await?;
+        }
+        // Creating a database for an owner takes membership in that role. Not granted again: two who do so at once
+        // collide.
+        if !admin.has_role(&roles.owner).await? {
+            admin.execute("joining the owner role", format!("GRANT {} TO CURRENT_USER", roles.owner.quoted())).await?;
+        }
+        // From template0, in the C locale: the same order on every machine, and
+        // nothing that an administrator has put into template1.
+        let (database, owner) = (name.quoted(), roles.owner.quoted());
+        let create = format!(
+            "CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        );
+        admin.execute("creating the database", create).await?;
+        admin.execute("closing the database", format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC")).await?;
+        self.fill(roles, name, goal, run).await
+    }
+
+    async fn fill(&self, roles: &Roles, name: &Ident, goal: Goal<'_>, run: &Run) -> Result<(), ServerError> {
         let db = self.open(name).await?;
         let group = roles.group.quoted();
         // Default grants first: every table that a migration makes, now or
@@ -81,7 +90,7 @@ impl PostgresServer {
              ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {group}"
         );
         db.execute_unprepared(&grants).await?;
-        migrate(&db, set, None, run).await?;
+        migrate(&db, goal.set, goal.version, run).await?;
         // The ledger is the migrator's to write.
         db.execute_unprepared(&format!("REVOKE INSERT, UPDATE, DELETE ON tenantry_migrations FROM {group}")).await?;
         db.close().await?;

@@ -1,0 +1,58 @@
+use sqlx::Connection;
+use sqlx::mysql::MySqlConnection;
+use tenantry_migration::Run;
+
+use super::super::scratch::note_leftovers;
+use super::{Goal, MySqlServer, NewTenant, ServerError, create_database, drop_with_user, lock, lock_name, try_lock};
+use crate::ident::Ident;
+
+/// A session that holds a scratch database's name.
+pub(crate) struct MySqlScratch<'s> {
+    server: &'s MySqlServer,
+    admin: MySqlConnection,
+}
+
+impl MySqlServer {
+    pub(crate) async fn hold_scratch(&self, name: &Ident, family: &Ident) -> Result<MySqlScratch<'_>, ServerError> {
+        let mut admin = self.connect().await?;
+        note_leftovers(sweep(&mut admin, family).await);
+        lock(&mut admin, name).await?;
+        Ok(MySqlScratch { server: self, admin })
+    }
+}
+
+impl MySqlScratch<'_> {
+    pub(crate) async fn make(&mut self, new: &NewTenant, goal: Goal<'_>, run: &Run) -> Result<(), ServerError> {
+        create_database(&mut self.admin, &new.name).await?;
+        self.server.fill(&mut self.admin, new, goal, run).await
+    }
+
+    pub(crate) async fn drop_database(mut self, name: &Ident) -> Result<(), ServerError> {
+        let dropped = drop_with_user(&mut self.admin, name).await;
+        // Closing gives the lock back.
+        self.admin.close().await.map_err(ServerError::refused("closing"))?;
+        dropped
+    }
+}
+
+async fn sweep(admin: &mut MySqlConnection, family: &Ident) -> Result<(), ServerError> {
+    for name in named(admin, family).await? {
+        let name = Ident::new(name)?;
+        if try_lock(admin, &name, 0).await? {
+            tracing::info!(database = name.as_str(), "dropping a scratch database that was left behind");
+            drop_with_user(admin, &name).await?;
+            let unlocked = sqlx::query("DO RELEASE_LOCK(?)").bind(lock_name(&name)).execute(&mut *admin).await;
+            unlocked.map_err(ServerError::refused("unlocking"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Databases and users whose names begin so.
+async fn named(admin: &mut MySqlConnection, family: &Ident) -> Result<Vec<String>, ServerError> {
+    let query = "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata \
+                 WHERE LEFT(schema_name, CHAR_LENGTH(?)) = ? \
+                 UNION SELECT CONVERT(user USING utf8mb4) FROM mysql.user WHERE LEFT(user, CHAR_LENGTH(?)) = ?";
+    let query = (0..4).fold(sqlx::query_scalar(query), |query, _| query.bind(family.as_str()));
+    query.fetch_all(admin).await.map_err(ServerError::refused("looking for scratch databases"))
+}
