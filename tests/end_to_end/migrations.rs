@@ -10,7 +10,7 @@ use tenantry_api::migrator::v1::{
 };
 use tenantry_rpc::Reason;
 use tenantry_testkit::actors::{Actor, Operator, Owner};
-use tenantry_testkit::sandbox::Sandbox;
+use tenantry_testkit::sandbox::{Clients, Sandbox};
 use tonic_types::StatusExt;
 
 use crate::support::{per_engine, reason};
@@ -236,17 +236,21 @@ pub(crate) async fn vanish(sandbox: &Sandbox, operator: &Operator, id: &str) -> 
 
 /// The name of a company's database.
 pub(crate) async fn database_of(sandbox: &Sandbox, operator: &Operator, id: &str) -> anyhow::Result<String> {
+    database_of_at(sandbox.clients(), operator, id).await
+}
+
+pub(crate) async fn database_of_at(at: Clients, operator: &Operator, id: &str) -> anyhow::Result<String> {
     let get = tenantry_api::migrator::v1::GetTenantDatabaseRequest { company_id: id.to_owned() };
-    Ok(sandbox.tenant_databases()?.get_tenant_database(operator.request(get)).await?.into_inner().name)
+    Ok(at.tenant_databases()?.get_tenant_database(operator.request(get)).await?.into_inner().name)
 }
 
 /// A company whose owner is known: creating many costs no password hash each.
 pub(crate) async fn another_company(
-    sandbox: &Sandbox,
+    at: impl Into<Clients>,
     operator: &Operator,
     owner: &Owner,
     name: &str,
 ) -> anyhow::Result<String> {
     let create = CreateCompanyRequest { name: name.into(), owner_email: owner.email.clone(), ..Default::default() };
-    Ok(sandbox.companies()?.create_company(operator.request(create)).await?.into_inner().id)
+    Ok(at.into().companies()?.create_company(operator.request(create)).await?.into_inner().id)
 }

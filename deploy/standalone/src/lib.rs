@@ -6,6 +6,7 @@
 pub mod demo;
 mod folder;
 mod instance;
+pub mod operator;
 
 pub use folder::{DataFolder, FolderError};
 pub use instance::{Addresses, Databases, Instance, InstanceConfig, Server};

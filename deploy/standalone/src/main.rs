@@ -1,4 +1,4 @@
-//! `tenantry`: everything in one process, on SQLite, and the tour.
+//! `tenantry`: everything in one process, on SQLite; the tour; and the operator's commands.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tenantry::operator::{self, Connection, Format, OperatorCommand};
 use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig, demo};
 use tenantry_rpc::{StopSignals, command};
 use tenantry_telemetry::TelemetryConfig;
@@ -21,6 +22,10 @@ struct Arguments {
     #[command(flatten)]
     serve: Serve,
     #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    format: Format,
+    #[command(flatten)]
     telemetry: TelemetryConfig,
 }
 
@@ -28,6 +33,8 @@ struct Arguments {
 enum Command {
     /// Takes the tour: two companies, their people, and what keeps them apart.
     Demo,
+    #[command(flatten)]
+    Operator(Box<OperatorCommand>),
 }
 
 #[derive(Args)]
@@ -51,13 +58,13 @@ struct Serve {
 
 fn main() -> ExitCode {
     match command::parse::<Arguments>(std::env::args_os()) {
-        Ok(arguments) => command::run(arguments.run()),
+        Ok(arguments) => command::run_to_code(arguments.run()),
         Err(error) => error.exit(),
     }
 }
 
 impl Arguments {
-    async fn run(self) -> anyhow::Result<()> {
+    async fn run(self) -> anyhow::Result<ExitCode> {
         let mut telemetry = self.telemetry;
         if self.command.is_some() {
             // The tour tells what happens; the log would tell it twice.
@@ -65,15 +72,41 @@ impl Arguments {
         }
         let telemetry = tenantry_telemetry::start("tenantry", &telemetry)?;
         let done = match self.command {
-            Some(Command::Demo) => self.serve.demo().await,
-            None => self.serve.run().await,
+            Some(Command::Demo) => self.serve.demo().await.map(|()| ExitCode::SUCCESS),
+            Some(Command::Operator(command)) => {
+                let connection = self.serve.complete(self.connection)?;
+                operate(*command, connection, self.format).await
+            }
+            None => self.serve.run().await.map(|()| ExitCode::SUCCESS),
         };
         telemetry.shut_down().await;
         done
     }
 }
 
+/// An operator's command, which says itself how it failed.
+async fn operate(command: OperatorCommand, connection: Connection, format: Format) -> anyhow::Result<ExitCode> {
+    match operator::run::<Arguments>(command, connection, format).await {
+        Ok(exit) => Ok(exit.into()),
+        Err(error) => {
+            let (text, exit) = operator::failure_of(&error);
+            eprintln!("error: {text}");
+            Ok(exit.into())
+        }
+    }
+}
+
 impl Serve {
+    /// Where nothing else is said, the instance is that of --data, --address and --port.
+    fn complete(&self, mut connection: Connection) -> anyhow::Result<Connection> {
+        let running = self.addresses()?;
+        let or = |given: Option<String>, address: SocketAddr| given.unwrap_or_else(|| format!("http://{address}"));
+        connection.catalog_address = Some(or(connection.catalog_address, running.catalog));
+        connection.migrator_address = Some(or(connection.migrator_address, running.migrator));
+        connection.credential_file.get_or_insert_with(|| self.data.join("operator-credential"));
+        Ok(connection)
+    }
+
     async fn run(self) -> anyhow::Result<()> {
         let signals = StopSignals::catch()?;
         let instance = self.start(&self.data, self.addresses()?).await?;

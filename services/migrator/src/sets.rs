@@ -17,6 +17,8 @@ mod central;
 mod columns;
 #[path = "../migrations/migrator/mod.rs"]
 mod migrator;
+#[path = "../migrations/plugins/mod.rs"]
+mod plugins;
 #[path = "../migrations/tenant/mod.rs"]
 mod tenant;
 
@@ -44,10 +46,20 @@ pub fn migrator() -> Result<MigrationSet, MigrationError> {
     migrator::set()
 }
 
+/// Plugins' sets, each for the companies that have the plugin.
+///
+/// # Errors
+/// As [`central`].
+pub fn plugins() -> Result<Vec<MigrationSet>, MigrationError> {
+    plugins::sets()
+}
+
 /// Every set, the ones above first.
 ///
 /// # Errors
 /// As [`central`].
 pub fn all() -> Result<Vec<MigrationSet>, MigrationError> {
-    Ok(vec![central()?, tenant()?, migrator()?])
+    let mut all = vec![central()?, tenant()?, migrator()?];
+    all.extend(plugins()?);
+    Ok(all)
 }

@@ -74,6 +74,11 @@ impl CommandError {
 
 /// Runs a command to its end: 0, or 1 with the whole chain of causes in one line.
 pub fn run(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    run_to_code(async { command.await.map(|()| ExitCode::SUCCESS) })
+}
+
+/// Runs a command that says by a code how it ended.
+pub fn run_to_code(command: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -82,7 +87,7 @@ pub fn run(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
         }
     };
     match runtime.block_on(command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

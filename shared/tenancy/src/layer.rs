@@ -48,8 +48,12 @@ impl TenancyLayer {
         if serves && claims.access_epoch() <= placement.access_epoch {
             return Ok(placement);
         }
-        // What is remembered may be older than the token, than the state, or than a migration.
-        self.directory.refresh_unless_just_asked(claims.tenant()).await;
+        // What is remembered is older than the token, or may be older than the state or a migration.
+        if claims.access_epoch() > placement.access_epoch {
+            self.directory.refresh(claims.tenant()).await;
+        } else {
+            self.directory.refresh_unless_just_asked(claims.tenant()).await;
+        }
         self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)
     }
 

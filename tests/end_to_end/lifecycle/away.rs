@@ -75,7 +75,7 @@ async fn a_purge_finishes_when_the_migrator_is_back(engine: Engine) -> anyhow::R
     };
     let asked = Bearer(identity.token("migrator")?.to_string()).request(unwanted);
     let refused = at.tenant_databases()?.drop_tenant_database(asked).await;
-    assert_eq!(reason(refused), Some(Reason::DirectoryUnavailable));
+    assert_eq!(reason(refused), Some(Reason::CatalogUnavailable));
     assert_eq!(server.tenant_databases().await?.len(), 1);
 
     migrator.stop("TERM").await?;

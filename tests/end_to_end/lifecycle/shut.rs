@@ -63,7 +63,7 @@ async fn a_maintenance_says_when_to_come_back_and_keeps_tokens(sandbox: &Sandbox
 
     let company = operations.leave_maintenance(id).await?;
     assert_eq!((company.state(), company.maintenance_retry_seconds), (CompanyState::Active, 0));
-    sandbox.people()?.list_people(list()).await?;
+    eventually("the company served again", async || Ok(sandbox.people()?.list_people(list()).await.ok())).await?;
     Ok(())
 }
 

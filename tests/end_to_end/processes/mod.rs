@@ -3,6 +3,7 @@
 mod deployment;
 mod isolation;
 mod mariadb;
+mod operator;
 mod outage;
 mod postgres;
 mod refusals;

@@ -264,7 +264,7 @@ fn fleet(status: Fleet) -> FleetStatus {
         failed: failed.collect(),
         failed_total: i32::try_from(status.failed_total).unwrap_or(i32::MAX),
         locked: i32::try_from(status.locked).unwrap_or(i32::MAX),
-        drifted: 0,
+        drifted: i32::try_from(status.drifted).unwrap_or(i32::MAX),
         active_rollout_id: status.active.map(|id| id.to_string()).unwrap_or_default(),
         head_version: status.head,
     }

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryOrder, QuerySelect, QueryTrait,
+};
 use tenantry_ids::{CompanyId, DatabaseId, RolloutId};
 
 use super::{OwnDb, StoreError};
@@ -248,6 +250,16 @@ pub(crate) async fn failed(
     }
     let total = query.clone().count(db).await?;
     Ok((query.order_by_asc(row::Column::DatabaseId).limit(limit).all(db).await?, total))
+}
+
+/// A query of the ids of the databases in service, on one server or on all.
+pub(super) fn ids_on(server: Option<&str>) -> sea_orm::sea_query::SelectStatement {
+    let mut query = row::Entity::find().select_only().column(row::Column::DatabaseId);
+    query = query.filter(row::Column::State.eq(row::State::Ready));
+    if let Some(server) = server {
+        query = query.filter(row::Column::Server.eq(server));
+    }
+    query.into_query()
 }
 
 /// Databases whose version the catalog has not been told.

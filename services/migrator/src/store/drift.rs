@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait, PaginatorTrait};
 use tenantry_ids::DatabaseId;
 
 use super::{OwnDb, StoreError};
@@ -53,6 +53,15 @@ pub(crate) async fn note(db: &OwnDb, check: NewCheck<'_>) -> Result<(), StoreErr
     let latest = OnConflict::column(row::Column::DatabaseId).update_columns(columns).to_owned();
     row::Entity::insert(row).on_conflict(latest).exec_without_returning(db.raw()).await?;
     Ok(())
+}
+
+/// How many of these databases differed when they were last looked at.
+pub(crate) async fn drifted(db: &OwnDb, server: Option<&str>) -> Result<u64, StoreError> {
+    let on_server = super::claims::ids_on(server);
+    let query = row::Entity::find()
+        .filter(row::Column::FindingCount.gt(0))
+        .filter(row::Column::DatabaseId.in_subquery(on_server));
+    Ok(query.count(db.raw()).await?)
 }
 
 /// Of a database that is no more.

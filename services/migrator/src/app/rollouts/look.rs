@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::find;
 use crate::app::App;
 use crate::store::claims::{self, Claim};
+use crate::store::drift;
 use crate::store::rollouts::{self as store, Rollout, State, Target, TargetState};
 
 /// The list of rollouts, for page tokens.
@@ -166,6 +167,7 @@ pub(crate) struct Fleet {
     pub(crate) failed: Vec<(Claim, Option<Target>)>,
     pub(crate) failed_total: u64,
     pub(crate) locked: u64,
+    pub(crate) drifted: u64,
     pub(crate) active: Option<RolloutId>,
 }
 
@@ -188,7 +190,8 @@ pub(crate) async fn fleet(app: &App, server: Option<&str>) -> Result<Fleet, Erro
         None => 0,
     };
     let head = app.tenant_set.head().unwrap_or_default().to_owned();
-    Ok(Fleet { head, versions, failed, failed_total, locked, active })
+    let drifted = drift::drifted(&app.db, server).await?;
+    Ok(Fleet { head, versions, failed, failed_total, locked, drifted, active })
 }
 
 #[cfg(test)]
