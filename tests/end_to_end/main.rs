@@ -10,6 +10,7 @@ mod companies;
 mod databases;
 mod drift;
 mod lifecycle;
+mod made;
 mod matrix;
 mod migrations;
 mod people;

@@ -22,6 +22,7 @@ cargo xtask test                  every check and every test; ends with `N passe
 cargo xtask test --only <filter>  only the tests whose path contains <filter>, without the checks
 cargo xtask lint                  only the checks: format, protos, lock file, clippy
 cargo xtask servers               start PostgreSQL and MariaDB, print the variables that tests read, stop on Enter
+cargo xtask bench <name>          a benchmark of tests/benches on a PostgreSQL of its own
 cargo xtask baseline              write proto/baseline.binpb, which later changes of the protos are checked against
 cargo xtask help                  this text";
 
@@ -43,6 +44,7 @@ fn run(words: &[&str]) -> Outcome {
         }
         ["test", "--only", filter] => suite::run(&tools::ensure()?, Some(filter)),
         ["lint"] => checks::all(&tools::ensure()?),
+        ["bench", name] => suite::bench(&tools::ensure()?, name),
         ["servers"] => servers::until_enter(&tools::ensure()?),
         ["baseline"] => checks::write_baseline(&tools::ensure()?),
         [] | ["help" | "--help" | "-h"] => {

@@ -33,6 +33,17 @@ pub(crate) fn run(tools: &Tools, filter: Option<&str>) -> Outcome {
     if report.is_good() { Ok(()) } else { Err(Failure::Reported) }
 }
 
+/// Runs one benchmark on servers of its own.
+pub(crate) fn bench(tools: &Tools, name: &str) -> Outcome {
+    let run = RunFolder::make()?;
+    let servers = step("servers", || Servers::start(run.path()))?;
+    let mut bench = cargo(&["bench", "--package", "tenantry-tests", "--all-features", "--bench", name]);
+    bench.envs(servers.variables(tools)).env("TMPDIR", run.path());
+    let measured = step::run(&mut bench, "The benchmark's own message is above.");
+    let stopped = servers.stop().map_err(Failure::from);
+    measured.and(run.close()).and(stopped)
+}
+
 /// The programs that tests run as processes. `cargo test` builds a program for tests of its own package alone. The tests
 /// are built here too, so that both take the same features of every dependency and nothing is built twice.
 fn build() -> Outcome {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use migrator::CentralUrls;
 use tenantry::operator::{self, Connection, Format, OperatorCommand};
 use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig, demo};
 use tenantry_rpc::{StopSignals, command};
@@ -33,6 +34,11 @@ struct Arguments {
 enum Command {
     /// Takes the tour: two companies, their people, and what keeps them apart.
     Demo,
+    /// Makes the central and the migrator's own databases where absent, and migrates both: locally, without a token.
+    MigrateCentral {
+        #[command(flatten)]
+        urls: CentralUrls,
+    },
     #[command(flatten)]
     Operator(Box<OperatorCommand>),
 }
@@ -73,6 +79,7 @@ impl Arguments {
         let telemetry = tenantry_telemetry::start("tenantry", &telemetry)?;
         let done = match self.command {
             Some(Command::Demo) => self.serve.demo().await.map(|()| ExitCode::SUCCESS),
+            Some(Command::MigrateCentral { urls }) => migrate_central(&urls).await,
             Some(Command::Operator(command)) => {
                 let connection = self.serve.complete(self.connection)?;
                 operate(*command, connection, self.format).await
@@ -82,6 +89,13 @@ impl Arguments {
         telemetry.shut_down().await;
         done
     }
+}
+
+async fn migrate_central(urls: &CentralUrls) -> anyhow::Result<ExitCode> {
+    for report in migrator::migrate_central(urls).await? {
+        println!("{report}");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// An operator's command, which says itself how it failed.

@@ -57,6 +57,15 @@ pub struct CentralReport {
     pub applied: Vec<String>,
 }
 
+impl std::fmt::Display for CentralReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.applied.as_slice() {
+            [] => write!(f, "{}: nothing to do", self.set),
+            applied => write!(f, "{}: applied {}", self.set, applied.join(", ")),
+        }
+    }
+}
+
 /// Makes and migrates both. Repeating it does nothing.
 pub async fn migrate_central(urls: &CentralUrls) -> Result<[CentralReport; 2], CentralError> {
     Ok([

@@ -58,10 +58,7 @@ impl Command {
 
 async fn migrate_central(urls: &CentralUrls) -> anyhow::Result<()> {
     for report in migrator::migrate_central(urls).await? {
-        match report.applied.as_slice() {
-            [] => println!("{}: nothing to do", report.set),
-            applied => println!("{}: applied {}", report.set, applied.join(", ")),
-        }
+        println!("{report}");
     }
     Ok(())
 }
