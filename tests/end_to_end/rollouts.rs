@@ -1,5 +1,6 @@
 //! The fleet.
 
+use tenantry_api::catalog::v1::CreateCompanyRequest;
 use tenantry_api::migrator::v1::amount::Amount as Number;
 use tenantry_api::migrator::v1::{
     Amount, CancelRolloutRequest, CreateRolloutRequest, FleetStatus, GetFleetStatusRequest, GetRolloutRequest,
@@ -8,7 +9,7 @@ use tenantry_api::migrator::v1::{
     RolloutTargetState, TargetSelector, WatchRolloutRequest,
 };
 use tenantry_rpc::Reason;
-use tenantry_testkit::actors::{Actor, Operator, Owner};
+use tenantry_testkit::actors::{Actor, Operator, Owner, PASSWORD, fresh_email};
 use tenantry_testkit::sandbox::Sandbox;
 
 use crate::migrations::{BEFORE, HEAD, another_company, database_of, vanish};
@@ -275,4 +276,41 @@ async fn one_at_a_time_and_repeated_calls_are_one(sandbox: &Sandbox) -> anyhow::
     let second = fleet.create(to(BEFORE, RolloutPolicy::default())).await;
     assert_eq!(reason(second), Some(Reason::RolloutActive));
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_rollout_goes_to_servers_of_three_engines() -> anyhow::Result<()> {
+    let sandbox = Sandbox::start_on_all().await?;
+    let mut fleet = Fleet::of(&sandbox, 1).await?;
+    for server in ["main", "mariadb", "sqlite", "mariadb", "sqlite"] {
+        let create = CreateCompanyRequest {
+            name: format!("On {server}"),
+            owner_email: fresh_email(),
+            owner_password: PASSWORD.into(),
+            database_server: server.into(),
+            ..Default::default()
+        };
+        let company = sandbox.companies()?.create_company(fleet.operator.request(create)).await?.into_inner();
+        assert_eq!(company.database_server, server);
+        fleet.ids.push(company.id);
+    }
+    let plan = CreateRolloutRequest { validate_only: true, ..to(BEFORE, RolloutPolicy::default()) };
+    let plan = sandbox.rollouts()?.create_rollout(fleet.operator.request(plan)).await?.into_inner();
+    let mut groups: Vec<_> = plan.groups.iter().map(|group| (group.engine.as_str(), group.databases)).collect();
+    groups.sort_unstable();
+    assert_eq!(groups, [("mysql", 2), ("postgres", 2), ("sqlite", 2)]);
+    // In turn, so that no server waits for another.
+    let order: Vec<_> = plan.targets.iter().take(3).map(|target| target.server.as_str()).collect();
+    assert_eq!(order, ["main", "mariadb", "sqlite"]);
+
+    let policy = || RolloutPolicy { parallelism: 3, parallelism_per_server: 1, ..Default::default() };
+    assert_eq!(fleet.to(BEFORE, policy()).await?.counts.unwrap_or_default().succeeded, 6);
+    let forth = fleet.to("", policy()).await?;
+    assert_eq!((forth.state(), forth.checksums.len()), (RolloutState::Succeeded, 3));
+    let status = fleet.status().await?;
+    assert_eq!((status.behind, status.versions.len()), (0, 3));
+    let one = GetFleetStatusRequest { server: "mariadb".into() };
+    let one = sandbox.rollouts()?.get_fleet_status(fleet.operator.request(one)).await?.into_inner();
+    assert_eq!(one.databases, 2);
+    sandbox.stop().await
 }

@@ -196,6 +196,16 @@ impl DatabaseServer {
     }
 }
 
+/// The engine of this name, as migrations are recorded for it.
+pub(crate) fn backend_of(engine: &str) -> Option<DbBackend> {
+    match engine {
+        "postgres" => Some(DbBackend::Postgres),
+        "mysql" => Some(DbBackend::MySql),
+        "sqlite" => Some(DbBackend::Sqlite),
+        _ => None,
+    }
+}
+
 /// The servers by name.
 pub(crate) struct DatabaseServers(HashMap<String, DatabaseServer>);
 

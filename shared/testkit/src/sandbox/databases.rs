@@ -1,6 +1,7 @@
 //! A sandbox's databases on a server, told apart by a prefix of their own.
 
 use std::fmt;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use sqlx::mysql::MySqlConnection;
@@ -39,6 +40,8 @@ impl fmt::Display for Engine {
 pub struct OnServer {
     admin: Url,
     prefix: String,
+    /// A second server, of another engine, under the same prefix; with it comes a folder of files.
+    beside: Option<Box<OnServer>>,
 }
 
 impl OnServer {
@@ -55,13 +58,22 @@ impl OnServer {
         Self::at(&url).map(Some)
     }
 
+    /// On the suite's PostgreSQL, with its MariaDB and a folder of files beside it.
+    pub fn of_all() -> anyhow::Result<Option<Self>> {
+        let (first, second) = (Self::of_suite(Engine::Postgres)?, Self::of_suite(Engine::MariaDb)?);
+        Ok(first.zip(second).map(|(first, second)| {
+            let second = Self { prefix: first.prefix.clone(), ..second };
+            Self { beside: Some(Box::new(second)), ..first }
+        }))
+    }
+
     /// On the server with this administrative URL.
     pub fn at(admin_url: &str) -> anyhow::Result<Self> {
         // Six characters are all that a prefix may have.
         let tag = SystemIds.uuid().as_u128() ^ u128::from(std::process::id());
         let letter = |shift: u32| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[(tag >> shift) as usize & 31]);
         let prefix = format!("x{}{}{}{}_", letter(0), letter(5), letter(10), letter(15));
-        Ok(Self { admin: admin_url.parse()?, prefix })
+        Ok(Self { admin: admin_url.parse()?, prefix, beside: None })
     }
 
     /// What the names of these databases begin with.
@@ -97,15 +109,17 @@ impl OnServer {
         format!("{}migrator", self.prefix)
     }
 
-    pub(super) fn plan(&self) -> Databases {
+    pub(super) fn plan(&self, folder: &Path) -> Databases {
+        let mut servers = vec![self.server(SERVER)];
+        if let Some(second) = &self.beside {
+            let files = format!("sqlite:{}", folder.join("files").display());
+            servers.push(second.server("mariadb"));
+            servers.push(Server { name: "sqlite".to_owned(), public_url: files.clone(), admin_url: files });
+        }
         Databases::Servers {
             central_url: self.url_of(&self.central()),
             migrator_url: self.url_of(&self.migrators()),
-            servers: vec![Server {
-                name: SERVER.to_owned(),
-                public_url: self.public_url(),
-                admin_url: self.admin_url(),
-            }],
+            servers,
             prefix: self.prefix.clone(),
         }
     }
@@ -127,8 +141,15 @@ impl OnServer {
         Ok(names)
     }
 
+    fn server(&self, name: &str) -> Server {
+        Server { name: name.to_owned(), public_url: self.public_url(), admin_url: self.admin_url() }
+    }
+
     /// Drops every database and role with the prefix.
     pub async fn drop_all(&self) -> anyhow::Result<()> {
+        if let Some(second) = &self.beside {
+            Box::pin(second.drop_all()).await?;
+        }
         for name in self.names("databases").await? {
             self.drop_database(&name).await.with_context(|| format!("dropping {name}"))?;
         }

@@ -52,6 +52,12 @@ impl Sandbox {
         Ok(Self { instance, databases, folder })
     }
 
+    /// Starts with central on the suite's PostgreSQL and a server of each engine for companies: `main` is PostgreSQL, the
+    /// others are called `mariadb` and `sqlite`.
+    pub async fn start_on_all() -> anyhow::Result<Self> {
+        Self::start_on(OnServer::of_all()?).await
+    }
+
     /// Stops the services and starts them again on the same data.
     pub async fn restart(self) -> anyhow::Result<Self> {
         let Self { instance, databases, folder } = self;
@@ -197,7 +203,7 @@ async fn start(folder: &Path, databases: Option<&OnServer>) -> anyhow::Result<In
     trace();
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listen = Addresses { catalog: free, migrator: free, crm: free };
-    let databases = databases.map_or(Databases::Embedded, OnServer::plan);
+    let databases = databases.map_or(Databases::Embedded, |servers| servers.plan(folder));
     Instance::start(DataFolder::open(&folder.join("data"))?, InstanceConfig { listen, databases }).await
 }
 

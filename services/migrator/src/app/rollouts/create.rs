@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbBackend};
 use tenantry_idempotency::{self as idempotency, Fingerprint, IdempotencyError, Key};
 use tenantry_ids::RolloutId;
 use tenantry_migration::{MigrationError, Plan};
@@ -12,7 +12,7 @@ use tenantry_telemetry::propagation;
 use super::policy::{Policy, Selector};
 use super::{View, find, refused, view_of};
 use crate::app::{App, fleet};
-use crate::servers::ServerError;
+use crate::servers::{self, ServerError};
 use crate::store::claims::{self, Claim};
 use crate::store::rollouts::{self as store, Rollout, State, Target, TargetState};
 
@@ -29,6 +29,7 @@ pub(crate) struct NewRollout {
 /// Databases that need the same statements.
 pub(crate) struct PlanGroup {
     pub(crate) engine: &'static str,
+    backend: DbBackend,
     pub(crate) start_version: String,
     pub(crate) databases: usize,
     pub(crate) plan: Plan,
@@ -60,7 +61,7 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewRollout) -> Res
     }
     let goal = Goal::Version(&version);
     let (mut rollout, targets) = seal(app, context, &new.policy, goal, databases);
-    rollout.checksums = checksums(app, &groups)?;
+    rollout.checksums = checksums(app, &version, &groups)?;
     if new.validate_only {
         rollout.revision = 0;
         let view = View::of_plan(rollout);
@@ -88,12 +89,14 @@ pub(crate) async fn take_back(
         State::Paused | State::Halted => drop(super::cancel(app, id).await?),
         State::Cancelled | State::Succeeded | State::Failed => {}
     }
-    let touched = store::touched(app.db.raw(), id).await?;
+    let mut touched = store::touched(app.db.raw(), id).await?;
+    // What took migrations back has left nothing in the ledgers; going forth again is another rollout.
+    touched.retain(|target| target.start_version.as_deref() < original.target_version.as_deref());
     let wanted: HashSet<_> = touched.iter().map(|target| target.database_id).collect();
     let mut databases = claims::ready(app.db.raw(), &claims::Wanted::default()).await?;
     databases.retain(|claim| wanted.contains(&claim.database_id));
     if databases.is_empty() {
-        return Err(Error::new(Reason::NoTargets, "the rollout has changed no database"));
+        return Err(Error::new(Reason::NoTargets, "the rollout has applied nothing that could be taken back"));
     }
     let (rollout, targets) = seal(app, context, &policy, Goal::Back(id), databases);
     view_of(app, save(app, rollout, targets, replay).await?).await
@@ -133,7 +136,7 @@ async fn labelled(app: &App, labels: &[(String, String)]) -> Result<HashSet<Stri
 
 /// The statements by engine and start version, the largest group first.
 fn groups(app: &App, databases: &[Claim], version: &str) -> Result<Vec<PlanGroup>, Error> {
-    let mut counted: BTreeMap<(&'static str, &str), (usize, sea_orm::DbBackend)> = BTreeMap::new();
+    let mut counted: BTreeMap<(&'static str, &str), (usize, DbBackend)> = BTreeMap::new();
     for claim in databases {
         let server = app.servers.named(&claim.server)?;
         let start = claim.schema_version.as_deref().unwrap_or_default();
@@ -143,23 +146,35 @@ fn groups(app: &App, databases: &[Claim], version: &str) -> Result<Vec<PlanGroup
     for ((engine, start), (databases, backend)) in counted {
         let from = Some(start).filter(|start| !start.is_empty());
         let plan = app.tenant_set.plan_between(backend, from, version).map_err(ServerError::from)?;
-        groups.push(PlanGroup { engine, start_version: start.to_owned(), databases, plan });
+        groups.push(PlanGroup { engine, backend, start_version: start.to_owned(), databases, plan });
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.databases));
     Ok(groups)
 }
 
-fn checksums(app: &App, groups: &[PlanGroup]) -> Result<String, Error> {
+/// By engine, of everything up to the target version: whoever goes on with the rollout has to have the same.
+fn checksums(app: &App, version: &str, groups: &[PlanGroup]) -> Result<String, Error> {
+    let set = app.tenant_set.up_to(version).map_err(ServerError::from)?;
     let mut by_engine = BTreeMap::new();
     for group in groups {
-        let backend = match group.engine {
-            "postgres" => sea_orm::DbBackend::Postgres,
-            "mysql" => sea_orm::DbBackend::MySql,
-            _ => sea_orm::DbBackend::Sqlite,
-        };
-        by_engine.insert(group.engine, app.tenant_set.checksum(backend).map_err(ServerError::from)?);
+        by_engine.insert(group.engine, set.checksum(group.backend).map_err(ServerError::from)?);
     }
     serde_json::to_string(&by_engine).map_err(Error::internal)
+}
+
+/// Whether this migrator's migrations are those that the rollout was sealed with. A release between two versions of them
+/// leaves it to the replicas that have them.
+pub(super) fn is_known(app: &App, rollout: &Rollout) -> Result<bool, Error> {
+    let Some(version) = &rollout.target_version else { return Ok(true) };
+    let Ok(set) = app.tenant_set.up_to(version) else { return Ok(false) };
+    let sealed: BTreeMap<String, String> = serde_json::from_str(&rollout.checksums).map_err(Error::internal)?;
+    for (engine, checksum) in &sealed {
+        let Some(backend) = servers::backend_of(engine) else { return Ok(false) };
+        if set.checksum(backend).map_err(ServerError::from)? != *checksum {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[derive(Clone, Copy)]

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::attempt::{Outcome, Patience, attempt, rehearse};
+use super::create::is_known;
 use crate::app::App;
 use crate::store::StoreError;
 use crate::store::rollouts::{self as store, Lease, Rollout, State, Target};
@@ -141,18 +142,27 @@ impl Engine {
         }
         let (driven, shutdown) = (driven.clone(), shutdown.clone());
         drivers.spawn(async move {
-            if let Err(error) = self.drive(id, &shutdown).await {
-                tracing::warn!(rollout = %id, error = &error as &dyn std::error::Error, "a rollout is let go for now");
+            let driven_on = self.drive(id, &shutdown).await;
+            if let Err(error) = &driven_on {
+                tracing::warn!(rollout = %id, error = error as &dyn std::error::Error, "a rollout is let go for now");
             }
-            if let Ok(mut busy) = driven.lock() {
+            // One that this release does not know stays where it is, and is not looked at every second.
+            if !matches!(driven_on, Ok(Part::Unknown))
+                && let Ok(mut busy) = driven.lock()
+            {
                 busy.remove(&id);
             }
         });
     }
 
     /// Takes this process's part in one rollout, until there is none to take.
-    async fn drive(&self, id: RolloutId, shutdown: &Shutdown) -> Result<(), Error> {
-        let Some(rollout) = self.rehearsed(id).await? else { return Ok(()) };
+    async fn drive(&self, id: RolloutId, shutdown: &Shutdown) -> Result<Part, Error> {
+        let rollout = store::find(self.app.db.raw(), id).await?.ok_or_else(super::not_found)?;
+        if !is_known(&self.app, &rollout)? {
+            tracing::warn!(rollout = %id, "a rollout has other migrations than this release; left to replicas that have them");
+            return Ok(Part::Unknown);
+        }
+        let Some(rollout) = self.rehearsed(rollout).await? else { return Ok(Part::Done) };
         let span = tracing::info_span!("rollout", "tenantry.rollout" = %id);
         if let Some(parent) = &rollout.trace_parent {
             propagation::set_parent_text(&span, parent);
@@ -168,13 +178,13 @@ impl Engine {
                 attempts.spawn(work);
             }
             if attempts.is_empty() && ends.is_empty() && (turn.over || shutdown.has_begun()) {
-                return Ok(());
+                return Ok(Part::Done);
             }
             tokio::select! {
                 end = ends.recv() => ends_seen.extend(end),
                 () = self.app.rollouts.woken() => {}
                 () = tokio::time::sleep(turn.look_again) => {}
-                () = shutdown.forced() => return Ok(()),
+                () = shutdown.forced() => return Ok(Part::Done),
             }
             while let Ok(end) = ends.try_recv() {
                 ends_seen.push(end);
@@ -214,8 +224,8 @@ impl Engine {
 
     /// The rollout, once its statements are proven on every server that it goes to. Several replicas may do this at
     /// once: on each server one after the other, and the second finds it done.
-    async fn rehearsed(&self, id: RolloutId) -> Result<Option<Rollout>, Error> {
-        let Some(rollout) = store::find(self.app.db.raw(), id).await? else { return Ok(None) };
+    async fn rehearsed(&self, rollout: Rollout) -> Result<Option<Rollout>, Error> {
+        let id = rollout.id;
         if rollout.rehearsed || rollout.state != State::Running {
             return Ok(Some(rollout));
         }
@@ -286,6 +296,13 @@ impl Engine {
 
 /// A replica with nothing to do looks again after so long at the latest: others may have gone, or paused it.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What a process had to do with a rollout.
+enum Part {
+    Done,
+    /// Its migrations are not this release's.
+    Unknown,
+}
 
 struct Turn {
     rollout: Arc<Rollout>,

@@ -59,7 +59,7 @@ pub(crate) async fn view(app: &App, id: RolloutId) -> Result<View, Error> {
 }
 
 pub(crate) async fn view_of(app: &App, rollout: Rollout) -> Result<View, Error> {
-    let running = store::count(app.db.raw(), rollout.id, TargetState::Running).await?;
+    let running = store::count_running(app.db.raw(), rollout.id, app.now()).await?;
     let joined_later = match &rollout.target_version {
         Some(version) => claims::joined_since(app.db.raw(), rollout.created_at, version).await?,
         None => 0,
@@ -186,7 +186,7 @@ pub(crate) async fn fleet(app: &App, server: Option<&str>) -> Result<Fleet, Erro
     }
     let active = store::active(db).await?.map(|rollout| rollout.id);
     let locked = match active {
-        Some(id) => store::count(db, id, TargetState::Running).await?,
+        Some(id) => store::count_running(db, id, app.now()).await?,
         None => 0,
     };
     let head = app.tenant_set.head().unwrap_or_default().to_owned();

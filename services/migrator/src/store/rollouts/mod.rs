@@ -116,8 +116,15 @@ pub(crate) async fn touched(db: &impl ConnectionTrait, id: RolloutId) -> Result<
     Ok(query.all(db).await?)
 }
 
-pub(crate) async fn count(db: &impl ConnectionTrait, id: RolloutId, state: TargetState) -> Result<u64, StoreError> {
-    Ok(of(id).filter(target::Column::State.eq(state)).count(db).await?)
+/// How many targets somebody works on. One whose lease has run out waits for whoever comes next.
+pub(crate) async fn count_running(
+    db: &impl ConnectionTrait,
+    id: RolloutId,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let query =
+        of(id).filter(target::Column::State.eq(TargetState::Running)).filter(target::Column::LeaseUntil.gte(now));
+    Ok(query.count(db).await?)
 }
 
 /// Whether anything up to this wave has not come to its end.
