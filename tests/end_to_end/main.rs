@@ -10,7 +10,6 @@ mod companies;
 mod databases;
 mod drift;
 mod lifecycle;
-mod made;
 mod matrix;
 mod migrations;
 mod people;

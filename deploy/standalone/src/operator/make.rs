@@ -96,7 +96,7 @@ impl Migration {
             std::fs::write(&list, PLUGIN_LIST.replace("{plugin}", plugin))?;
             written.push(list);
             let all = plugins.join("mod.rs");
-            let text = insert(&read(&all)?, "mod ", &format!("mod {plugin};"), "pub(super) fn")?;
+            let text = declare(&read(&all)?, plugin)?;
             let text = insert_item(&text, &format!("{plugin}::set()?"))?;
             std::fs::write(&all, text)?;
             written.push(all);
@@ -136,28 +136,36 @@ enum List {
 
 fn register(folder: &Path, module: &str, list: List) -> anyhow::Result<PathBuf> {
     let file = folder.join("mod.rs");
-    let text = insert(&read(&file)?, "mod ", &format!("mod {module};"), "pub(super) fn")?;
+    let text = declare(&read(&file)?, module)?;
     let text = match list {
-        List::Set => insert(&text, "        .add(", &format!("        .add({module}::Migration)"), "        .build()")?,
+        List::Set => add_to_chain(&text, &format!(".add({module}::Migration)"))?,
         List::Both => insert_item(&text, &format!("{module}::Migration.into()"))?,
     };
     std::fs::write(&file, text)?;
     Ok(file)
 }
 
-/// Puts a line behind the last one that begins so, or before `otherwise` where there is none.
-fn insert(text: &str, beside: &str, line: &str, otherwise: &str) -> anyhow::Result<String> {
+/// Declares a module behind the last one, or before the function where there is none.
+fn declare(text: &str, module: &str) -> anyhow::Result<String> {
     let mut lines: Vec<&str> = text.lines().collect();
-    let last = lines.iter().rposition(|known| !beside.is_empty() && known.starts_with(beside));
-    let at = match last {
-        Some(last) => last + 1,
-        None => lines
-            .iter()
-            .position(|known| known.starts_with(otherwise))
-            .with_context(|| format!("no place for {line:?}: the list does not look as it should"))?,
-    };
-    lines.insert(at, line);
+    let declaration = format!("mod {module};");
+    match lines.iter().rposition(|line| line.starts_with("mod ")) {
+        Some(last) => lines.insert(last + 1, &declaration),
+        None => {
+            let at = lines.iter().position(|line| line.starts_with("pub(super) fn"));
+            let at = at.with_context(|| format!("no place for {declaration:?}: the list is not as it should be"))?;
+            lines.splice(at..at, [declaration.as_str(), ""]);
+        }
+    }
     Ok(lines.join("\n") + "\n")
+}
+
+/// Puts a call before the last `.build()`: on a line of its own, unless the whole chain is on one.
+fn add_to_chain(text: &str, call: &str) -> anyhow::Result<String> {
+    let (before, after) = text.rfind(".build()").map(|at| text.split_at(at)).context("a set without its build()")?;
+    let indent = before.rsplit('\n').next().unwrap_or_default();
+    let next = if indent.trim().is_empty() { format!("\n{indent}") } else { String::new() };
+    Ok(format!("{before}{call}{next}{after}"))
 }
 
 /// Puts an item at the end of the last `vec![…]`.
@@ -203,3 +211,76 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .build()
 }
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The migrator's tests compile what is in `after`.
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../services/migrator/tests/made");
+
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(std::fs::copy(entry.path(), to)) }
+        }
+    }
+
+    fn files(folder: &Path) -> std::collections::BTreeMap<PathBuf, String> {
+        let mut found = std::collections::BTreeMap::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.file_name() != Some("columns.rs".as_ref()) {
+                    let name = path.strip_prefix(folder).expect("below it").to_owned();
+                    found.insert(name, std::fs::read_to_string(path).expect("text"));
+                }
+            }
+        }
+        found
+    }
+
+    fn migration(path: &Path, name: &str) -> Migration {
+        let name = name.to_owned();
+        Migration { name, tenant: false, central: false, both: false, plugin: None, path: path.to_owned() }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // The fixtures are written anew by TENANTRY_WRITE_FIXTURES=1.
+    fn what_is_made_is_what_the_migrator_compiles_in_its_tests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        copy(&Path::new(FIXTURES).join("before"), path);
+        std::fs::write(path.join("columns.rs"), "").expect("a file");
+        let at = |second: i64| DateTime::from_timestamp(1_767_268_800 + second, 0).expect("a time");
+        let plugin = || Some("metering".to_owned());
+        Migration { tenant: true, ..migration(path, "invoices") }.write(at(0)).expect("a tenant's");
+        Migration { central: true, ..migration(path, "regions") }.write(at(1)).expect("central");
+        Migration { both: true, ..migration(path, "notes") }.write(at(2)).expect("both");
+        Migration { plugin: plugin(), ..migration(path, "meters") }.write(at(3)).expect("a new plugin's");
+        Migration { plugin: plugin(), ..migration(path, "readings") }.write(at(4)).expect("the same plugin's");
+        let after = Path::new(FIXTURES).join("after");
+        if std::env::var_os("TENANTRY_WRITE_FIXTURES").is_some() {
+            let _ = std::fs::remove_dir_all(&after);
+            std::fs::remove_file(path.join("columns.rs")).expect("removed");
+            copy(path, &after);
+        }
+        assert_eq!(files(path), files(&after));
+    }
+
+    #[test]
+    fn what_is_no_name_or_no_folder_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["Robert'); DROP", "", "Über", "1st"] {
+            let refused = Migration { tenant: true, ..migration(folder.path(), name) }.write(DateTime::UNIX_EPOCH);
+            assert!(refused.expect_err("a refusal").to_string().contains("snake case"), "{name}");
+        }
+        let elsewhere = Migration { tenant: true, ..migration(folder.path(), "fine") }.write(DateTime::UNIX_EPOCH);
+        assert!(elsewhere.expect_err("a refusal").to_string().contains("--path"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Plugins' tables, a set each, in the databases of companies that have the plugin.
+
+use tenantry_migration::{MigrationError, MigrationSet};
+
+mod metering;
+
+pub(super) fn sets() -> Result<Vec<MigrationSet>, MigrationError> {
+    Ok(vec![metering::set()?])
+}
