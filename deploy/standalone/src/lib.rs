@@ -8,4 +8,4 @@ mod folder;
 mod instance;
 
 pub use folder::{DataFolder, FolderError};
-pub use instance::{Addresses, Databases, Instance, InstanceConfig, Server};
+pub use instance::{Addresses, Databases, Instance, InstanceConfig, Server, Tuning};
