@@ -15,6 +15,7 @@ mod migrations;
 mod people;
 mod processes;
 mod rollouts;
+mod rotations;
 mod server;
 mod support;
 mod traces;

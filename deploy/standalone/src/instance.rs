@@ -24,6 +24,17 @@ pub struct InstanceConfig {
     pub listen: Addresses,
     /// Where the databases are.
     pub databases: Databases,
+    /// What is set apart from the defaults.
+    pub tuning: Tuning,
+}
+
+/// Settings of an instance that are not the services' defaults. Times that nobody waits for in a test.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tuning {
+    /// For how long a rotated database credential goes on working, in seconds.
+    pub credential_drain_s: Option<u64>,
+    /// For how long the crm uses a placement without asking again, in milliseconds.
+    pub placement_ttl_ms: Option<u64>,
 }
 
 /// The addresses of the three services.
@@ -77,7 +88,8 @@ impl Instance {
     /// Starts everything: keys and credentials at the first start, migrations of
     /// the control plane, then the services.
     pub async fn start(folder: DataFolder, config: InstanceConfig) -> anyhow::Result<Self> {
-        let plan = Plan::of(&folder, config.databases)?;
+        let tuning = config.tuning;
+        let plan = Plan::of(&folder, config.databases, tuning)?;
         migrator::migrate_central(&plan.urls).await.context("the control plane's databases are not ready")?;
         let credential_file = folder.join("operator-credential");
         bootstrap(&plan.urls.central_database_url, &credential_file).await?;
@@ -94,7 +106,7 @@ impl Instance {
 
         let catalog = Catalog::start(plan.catalog(&folder, addresses)?, catalog_port).await?;
         let migrator = Migrator::start(plan.migrator(&folder, addresses)?, migrator_port).await?;
-        let crm = Crm::start(crm_config(&folder, addresses)?, crm_port).await?;
+        let crm = Crm::start(crm_config(&folder, addresses, tuning)?, crm_port).await?;
 
         let shutdown = Shutdown::new();
         let (for_catalog, for_migrator, for_crm) = (shutdown.clone(), shutdown.clone(), shutdown.clone());
@@ -150,10 +162,11 @@ struct Plan {
     urls: CentralUrls,
     servers: Vec<Server>,
     prefix: String,
+    tuning: Tuning,
 }
 
 impl Plan {
-    fn of(folder: &DataFolder, databases: Databases) -> anyhow::Result<Self> {
+    fn of(folder: &DataFolder, databases: Databases, tuning: Tuning) -> anyhow::Result<Self> {
         let file = |name: &str| anyhow::Ok(format!("sqlite://{}", utf8(folder.join(name))?));
         match databases {
             Databases::Embedded => {
@@ -163,11 +176,11 @@ impl Plan {
                     central_database_url: file("central.db")?,
                     migrator_database_url: file("migrator.db")?,
                 };
-                Ok(Self { urls, servers: vec![server], prefix: "tnt_".to_owned() })
+                Ok(Self { urls, servers: vec![server], prefix: "tnt_".to_owned(), tuning })
             }
             Databases::Servers { central_url, migrator_url, servers, prefix } => {
                 let urls = CentralUrls { central_database_url: central_url, migrator_database_url: migrator_url };
-                Ok(Self { urls, servers, prefix })
+                Ok(Self { urls, servers, prefix, tuning })
             }
         }
     }
@@ -181,6 +194,7 @@ impl Plan {
         config.migrator_address = format!("http://{}", addresses.migrator);
         config.issuer = issuer(addresses);
         config.public_sign_up = true;
+        config.credential_drain_s = self.tuning.credential_drain_s.unwrap_or(config.credential_drain_s);
         for server in &self.servers {
             let public = format!("{}={}", server.name, server.public_url);
             config.database_servers.push(public.parse().map_err(anyhow::Error::msg)?);
@@ -207,10 +221,11 @@ impl Plan {
     }
 }
 
-fn crm_config(folder: &DataFolder, addresses: Addresses) -> anyhow::Result<CrmConfig> {
+fn crm_config(folder: &DataFolder, addresses: Addresses, tuning: Tuning) -> anyhow::Result<CrmConfig> {
     let mut config = CrmConfig::at(addresses.crm, Mode::Dev, folder.identity(crm::NAME)?);
     config.catalog_address = format!("http://{}", addresses.catalog);
     config.issuer = issuer(addresses);
+    config.placements.placement_ttl_ms = tuning.placement_ttl_ms.unwrap_or(config.placements.placement_ttl_ms);
     Ok(config)
 }
 

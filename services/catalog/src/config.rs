@@ -61,7 +61,15 @@ pub struct CatalogConfig {
     /// For how long a deleted company can be undeleted, in days; then it is purged.
     #[arg(long, env = "CATALOG_DELETION_GRACE_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=3_650))]
     pub deletion_grace_days: u16,
+
+    /// For how long a rotated database credential goes on working beside the new one, in seconds: longer than services
+    /// use what they remember of a placement (TENANTRY_PLACEMENT_STALENESS_S).
+    #[arg(long, env = "CATALOG_CREDENTIAL_DRAIN_S", default_value_t = CREDENTIAL_DRAIN_S, value_parser = clap::value_parser!(u64).range(1..=2_592_000))]
+    pub credential_drain_s: u64,
 }
+
+/// The staleness of placements by default, and five minutes.
+const CREDENTIAL_DRAIN_S: u64 = 3_900;
 
 impl CatalogConfig {
     /// The defaults, whatever the environment says, with what has none.
@@ -86,6 +94,7 @@ impl CatalogConfig {
             token_lifetime_s: 900,
             invitation_lifetime_s: 900,
             deletion_grace_days: 30,
+            credential_drain_s: CREDENTIAL_DRAIN_S,
         }
     }
 }

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use crate::CatalogConfig;
 use crate::app::keyring::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
+use crate::app::rotation::Rotations;
 use crate::app::{App, Settings};
 use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
 use crate::secrets::{Passwords, SealError};
@@ -57,6 +58,7 @@ pub struct Catalog {
     app: Arc<App>,
     server: BoundServer,
     worker: Worker,
+    rotations: Rotations,
 }
 
 impl Catalog {
@@ -87,18 +89,17 @@ impl Catalog {
             passwords: Passwords::new(&config.passwords).map_err(|error| StartError::Config(error.to_string()))?,
             keyring,
             progress: Progress::new(),
+            rotations: Progress::new(),
             settings: settings_of(&config),
         });
         let name = format!("{NAME}-{}", ids.uuid());
-        let worker = Worker {
-            app: app.clone(),
-            migrator: MigratorClient::new(channel),
-            settings: config.provisioning.clone(),
-            name,
-        };
+        let migrator = MigratorClient::new(channel);
+        let rotations =
+            Rotations { app: app.clone(), migrator: migrator.clone(), settings: config.provisioning.clone() };
+        let worker = Worker { app: app.clone(), migrator, settings: config.provisioning.clone(), name };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
-        Ok(Self { app, server, worker })
+        Ok(Self { app, server, worker, rotations })
     }
 }
 
@@ -108,8 +109,8 @@ impl Started for Catalog {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, server, worker } = self;
-        tokio::join!(server.serve(shutdown.clone()), worker.run(shutdown));
+        let Self { app, server, worker, rotations } = self;
+        tokio::join!(server.serve(shutdown.clone()), worker.run(shutdown.clone()), rotations.run(shutdown));
         if let Err(error) = app.db.clone().close().await {
             tracing::debug!(%error, "the central database did not close");
         }
@@ -129,6 +130,7 @@ fn settings_of(config: &CatalogConfig) -> Settings {
         token_lifetime: Duration::from_secs(config.token_lifetime_s),
         invitation_lifetime: Duration::from_secs(config.invitation_lifetime_s),
         deletion_grace: Duration::from_hours(24 * u64::from(config.deletion_grace_days)),
+        credential_drain: Duration::from_secs(config.credential_drain_s),
     }
 }
 

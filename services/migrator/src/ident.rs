@@ -12,6 +12,9 @@ const ID_BYTES: usize = 26;
 /// Of a scratch database's id, its time is left out: the rest is random, and MySQL's user names are short.
 const ID_TIME_BYTES: usize = 8;
 
+/// What the name of a second login role ends with.
+const SECOND: &str = "_b";
+
 /// A database or role name: 1 to 63 of `[a-z0-9_]`, starting with a letter. The
 /// only way into DDL text; it needs no quoting on any engine and gets some anyway.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,10 +70,58 @@ impl std::str::FromStr for Prefix {
     }
 }
 
+/// Which of a database's two login roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    First,
+    Second,
+}
+
+impl Slot {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+/// The two login roles of a tenant's database. They take turns: a new password goes to the one that nobody uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Logins {
+    first: Ident,
+    second: Ident,
+}
+
+impl Logins {
+    pub(crate) fn at(&self, slot: Slot) -> &Ident {
+        match slot {
+            Slot::First => &self.first,
+            Slot::Second => &self.second,
+        }
+    }
+
+    pub(crate) fn both(&self) -> [&Ident; 2] {
+        [&self.first, &self.second]
+    }
+}
+
 impl Prefix {
-    /// The name of a database, and of its login role.
+    /// The name of a database, and of its first login role.
     pub(crate) fn database(&self, id: DatabaseId) -> Result<Ident, IdentError> {
         self.with(&id.to_base32())
+    }
+
+    /// The two login roles, of which the first is named by a database's id. Where MySQL's user names leave no room for
+    /// the ending, the second goes without the first characters of the id: those of its time, which stay the same for
+    /// decades.
+    pub(crate) fn logins(&self, first: Ident) -> Result<Logins, IdentError> {
+        let prefix = self.0.as_str();
+        let id = first.as_str().strip_prefix(prefix).ok_or_else(|| IdentError(first.as_str().to_owned()))?;
+        let room = MAX_USER_BYTES - prefix.len() - SECOND.len();
+        let kept = id.get(id.len().saturating_sub(room)..).unwrap_or(id);
+        let second = self.with(&format!("{kept}{SECOND}"))?;
+        Ok(Logins { first, second })
     }
 
     /// What the names of all scratch databases begin with. No tenant's does: those have no `_` after the prefix.
@@ -111,6 +162,13 @@ mod tests {
         assert!(name.as_str().len() <= 32);
         let scratch = "sixchr".parse::<Prefix>().expect("a prefix").scratch(RunId(uuid::Uuid::max())).expect("a name");
         assert_eq!(scratch.as_str(), "sixchrscratch_zzzzzzzzzzzzzzzzzz");
+        let logins = |prefix: &str| {
+            let prefix = prefix.parse::<Prefix>().expect("a prefix");
+            let first = prefix.database(DatabaseId(uuid::Uuid::max())).expect("a name");
+            prefix.logins(first).expect("names").at(Slot::Second).as_str().to_owned()
+        };
+        assert_eq!(logins("tnt_"), format!("tnt_7{}_b", "z".repeat(25)));
+        assert_eq!(logins("sixchr"), format!("sixchr{}_b", "z".repeat(24)));
         assert!("sixchr".parse::<Prefix>().is_ok() && "sevench".parse::<Prefix>().is_err());
     }
 }

@@ -65,7 +65,7 @@ async fn finish(db: &DatabaseConnection, prefix: &str) -> anyhow::Result<()> {
 
 async fn read(server: &OnServer, name: &str) -> anyhow::Result<Vec<CatalogueObject>> {
     let db = open(&server.url_of(name), server.prefix()).await?;
-    let objects = catalogue(&db, CatalogueOptions { tenant_role: Some(name) }).await?;
+    let objects = catalogue(&db, CatalogueOptions { tenant_role: Some(name), ..Default::default() }).await?;
     db.close().await?;
     Ok(objects)
 }

@@ -66,6 +66,7 @@ rows! { world:
     "tenantry.catalog.v1.CompanyService/UndeleteCompany" => json!({ "id": world.deleted().await? }),
     "tenantry.catalog.v1.CompanyService/PurgeCompany" => json!({ "id": world.deleted().await?, "force": true }),
     "tenantry.catalog.v1.CompanyService/RetryProvisioning" => json!({ "id": world.spare().await? }),
+    "tenantry.catalog.v1.CompanyService/RotateDatabaseCredential" => json!({ "id": world.one.id }),
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
     "tenantry.catalog.v1.MembershipService/InviteMember" => json!({
         "company_id": world.one.id,
@@ -112,10 +113,18 @@ rows! { world:
         "company_id": fresh_id(),
         "database_id": fresh_id(),
         "server": "local",
-        "password_verifier": {
-            "scram_sha_256": "SCRAM-SHA-256$64:c2FsdA==$c3RvcmVk:c2VydmVy",
-            "mysql_native": format!("*{}", "0F".repeat(20)),
-        },
+        "password_verifier": verifier(),
+    }),
+    "tenantry.migrator.v1.TenantDatabaseService/SetTenantCredential" => json!({
+        "company_id": world.one.id,
+        "password_verifier": verifier(),
+        "slot": "CREDENTIAL_SLOT_SECOND",
+        "generation": 2,
+    }),
+    "tenantry.migrator.v1.TenantDatabaseService/LockTenantCredential" => json!({
+        "company_id": world.one.id,
+        "slot": "CREDENTIAL_SLOT_SECOND",
+        "generation": 2,
     }),
     "tenantry.migrator.v1.TenantDatabaseService/SeedTenantDatabase" => json!({ "company_id": world.one.id }),
     "tenantry.migrator.v1.TenantDatabaseService/DropTenantDatabase" => json!({
@@ -148,6 +157,24 @@ rows! { world:
     "tenantry.migrator.v1.RolloutService/RetryFailedTargets" => json!({ "id": world.rollout().await? }),
     "tenantry.migrator.v1.RolloutService/RollbackRollout" => json!({ "id": world.cancelled_rollout().await? }),
     "tenantry.migrator.v1.RolloutService/GetFleetStatus" => json!({}),
+}
+
+/// What SQLite has nothing for: whoever is let in gets this refusal, after everything that access is decided by.
+pub(crate) fn past_access(rpc: &str) -> Option<Reason> {
+    let (_, name) = rpc.split_once('/')?;
+    match name {
+        "RotateDatabaseCredential" | "SetTenantCredential" | "LockTenantCredential" => {
+            Some(Reason::NoDatabaseCredential)
+        }
+        _ => None,
+    }
+}
+
+fn verifier() -> Value {
+    json!({
+        "scram_sha_256": "SCRAM-SHA-256$64:c2FsdA==$c3RvcmVk:c2VydmVy",
+        "mysql_native": format!("*{}", "0F".repeat(20)),
+    })
 }
 
 fn company(id: &str) -> Value {

@@ -97,6 +97,7 @@ async fn attempt(app: &App, actor: &str, id: CompanyId, ask: &Ask) -> Result<com
         | Action::Delete
         | Action::Undelete
         | Action::Update
+        | Action::RotateCredential
         | Action::Activate
         | Action::Fail
         | Action::FinishPurge => {}
@@ -152,7 +153,7 @@ fn after(before: &company::Model, ask: &Ask, state: State, now: DateTime<Utc>, g
             after.purge_at = Some(before.purge_at.map_or(now, |at| at.min(now)));
             after.purge_begun_at = Some(now);
         }
-        Action::Update | Action::Activate | Action::Fail | Action::FinishPurge => {}
+        Action::Update | Action::RotateCredential | Action::Activate | Action::Fail | Action::FinishPurge => {}
     }
     after
 }

@@ -10,6 +10,7 @@ pub(crate) mod members;
 pub(crate) mod operators;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
+pub(crate) mod rotation;
 pub(crate) mod tokens;
 pub(crate) mod updates;
 
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) progress: Progress,
+    /// As `progress`, of credentials.
+    pub(crate) rotations: Progress,
     pub(crate) settings: Settings,
 }
 
@@ -46,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) invitation_lifetime: Duration,
     /// For how long a deleted company can be undeleted.
     pub(crate) deletion_grace: Duration,
+    /// For how long a credential works after another one has taken its place.
+    pub(crate) credential_drain: Duration,
 }
 
 impl App {

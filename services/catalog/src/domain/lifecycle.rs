@@ -38,6 +38,8 @@ pub(crate) enum Action {
     BeginPurge,
     RetryProvisioning,
     Update,
+    /// A new password for its database.
+    RotateCredential,
     /// Provisioning is done.
     Activate,
     /// Provisioning gave up.
@@ -101,6 +103,7 @@ impl Action {
             BeginPurge => rule(&[Deleted, Failed], Deleted, &[Purged]),
             RetryProvisioning => rule(&[Failed], Provisioning, &[Provisioning, Active]),
             Update => Rule { from: NOT_PURGED, to: Target::Unchanged, already: &[] },
+            RotateCredential => Rule { from: &[Active, Suspended, Maintenance], to: Target::Unchanged, already: &[] },
             Activate => rule(&[Provisioning], Active, &[]),
             Fail => rule(&[Provisioning], Failed, &[]),
             FinishPurge => rule(&[Deleted], Purged, &[]),
@@ -124,6 +127,7 @@ impl Action {
             BeginPurge => "company.purge_begun",
             RetryProvisioning => "company.provisioning_retried",
             Update => "company.updated",
+            RotateCredential => "company.credential_rotated",
             Activate => "company.activated",
             Fail => "company.failed",
             FinishPurge => "company.purged",
@@ -140,7 +144,7 @@ pub(crate) fn transition(action: Action, standing: Standing) -> Result<Transitio
             BeginPurge | Delete => Ok(Transition::Already),
             FinishPurge => Ok(Transition::Becomes(Purged)),
             Suspend | Resume | EnterMaintenance | LeaveMaintenance | Undelete | RetryProvisioning | Update
-            | Activate | Fail => refused,
+            | RotateCredential | Activate | Fail => refused,
         };
     }
     if rule.already.contains(&standing.state) {
@@ -194,7 +198,7 @@ mod tests {
     const STATES: [State; 7] = [Provisioning, Active, Suspended, Maintenance, Failed, Deleted, Purged];
 
     /// A letter a state, in the order of [`STATES`]: the state that it becomes, `=` already there, `.` refused.
-    const TABLE: [(Action, &str); 12] = [
+    const TABLE: [(Action, &str); 13] = [
         (Suspend, ".S=S..."),
         (Resume, ".=A...."),
         (EnterMaintenance, ".M.=..."),
@@ -204,13 +208,14 @@ mod tests {
         (BeginPurge, "....DD="),
         (RetryProvisioning, "==..P.."),
         (Update, "PASMFD."),
+        (RotateCredential, ".ASM..."),
         (Activate, "A......"),
         (Fail, "F......"),
         (FinishPurge, "......."),
     ];
 
     /// The same once the purge has begun, which a company that is DELETED alone can be in.
-    const PURGING: &str = "....=.=....X";
+    const PURGING: &str = "....=.=.....X";
 
     fn outcome(action: Action, standing: Standing) -> char {
         match transition(action, standing) {

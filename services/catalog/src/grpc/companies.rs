@@ -5,8 +5,8 @@ use tenantry_api::catalog::v1::company_service_server::CompanyService;
 use tenantry_api::catalog::v1::{
     Company, CreateCompanyRequest, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest,
     LeaveMaintenanceRequest, ListCompaniesRequest, ListCompaniesResponse, PurgeCompanyRequest, RegisterCompanyRequest,
-    ResumeCompanyRequest, RetryProvisioningRequest, SuspendCompanyRequest, UndeleteCompanyRequest,
-    UpdateCompanyRequest,
+    ResumeCompanyRequest, RetryProvisioningRequest, RotateDatabaseCredentialRequest, RotateDatabaseCredentialResponse,
+    SuspendCompanyRequest, UndeleteCompanyRequest, UpdateCompanyRequest,
 };
 use tenantry_idempotency::Fingerprint;
 use tenantry_ids::CompanyId;
@@ -14,11 +14,11 @@ use tenantry_rpc::{Call, Caller, Context, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
 use super::company_requests as parse;
-use super::convert::{company, company_for_operator};
+use super::convert::{company, company_for_operator, rotated_credential};
 use crate::app::companies::{self, CompanyView, NewCompany, NewOwner, Traits};
 use crate::app::lifecycle::{self, Ask};
 use crate::app::replay::Replayable;
-use crate::app::{App, updates};
+use crate::app::{App, rotation, updates};
 use crate::domain::{Action, CompanyName, Email, SlugChoice, check_password};
 
 pub(crate) struct CompanyGrpc(pub(crate) Arc<App>);
@@ -110,6 +110,19 @@ impl CompanyService for CompanyGrpc {
         let (id, ask) = (parse_field("id", &call.body.id)?, Ask::to(Action::RetryProvisioning));
         let view = lifecycle::begin(&self.0, &call.context, id, &ask, !call.body.no_wait).await?;
         Ok(Response::new(company_for_operator(view)))
+    }
+
+    async fn rotate_database_credential(
+        &self,
+        request: Request<RotateDatabaseCredentialRequest>,
+    ) -> Result<Response<RotateDatabaseCredentialResponse>, Status> {
+        let call = Call::open(request)?;
+        let mut violations = Violations::new();
+        let fingerprint = self.fingerprint(&call.body);
+        let id = violations.parse("id", &call.body.id);
+        let replay = Replayable::parse(&mut violations, &call.context, &call.body.request_id, fingerprint);
+        let rotated = rotation::rotate(&self.0, &call.context, violations.finish(id)?, &replay).await?;
+        Ok(Response::new(rotated_credential(rotated)))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
-use tenantry_api::catalog::v1::{Company, CompanyState, ProvisioningStep, StepState};
+use tenantry_api::catalog::v1::{Company, CompanyState, ProvisioningStep, RotateDatabaseCredentialResponse, StepState};
 
 use crate::app::companies::CompanyView;
+use crate::app::rotation::Rotated;
 use crate::domain::Labels;
 use crate::store::entities::{company, provisioning_step};
 
@@ -59,6 +60,14 @@ pub(crate) fn company_for_operator(view: CompanyView) -> Company {
         schema_version,
         purge_time: view.company.purge_at.map(timestamp),
         ..company(view.company)
+    }
+}
+
+pub(crate) fn rotated_credential(rotated: Rotated) -> RotateDatabaseCredentialResponse {
+    RotateDatabaseCredentialResponse {
+        company_id: rotated.company.to_string(),
+        placement_generation: rotated.generation,
+        former_lock_time: rotated.former_lock_at.map(timestamp),
     }
 }
 

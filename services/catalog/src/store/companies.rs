@@ -208,6 +208,7 @@ pub(crate) async fn insert_database(
         created_at: Set(now),
         updated_at: Set(now),
         version_sequence: Set(None),
+        credential_slot: Set(0),
     };
     company_database::Entity::insert(row).exec_without_returning(db.raw()).await?;
     Ok(())

@@ -8,6 +8,7 @@ pub(crate) mod fleet;
 pub(crate) mod keys;
 pub(crate) mod people;
 pub(crate) mod provisioning;
+pub(crate) mod rotations;
 pub(crate) mod schema;
 pub(crate) mod servers;
 

@@ -6,6 +6,7 @@ mod m20260101_000100_databases;
 mod m20260101_000200_runs;
 mod m20260101_000300_drift;
 mod m20260101_000400_rollouts;
+mod m20260101_000450_credentials;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("migrator")
@@ -14,5 +15,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000200_runs::Migration)
         .add(m20260101_000300_drift::Migration)
         .add(m20260101_000400_rollouts::Migration)
+        .add(m20260101_000450_credentials::Migration)
         .build()
 }

@@ -27,9 +27,21 @@ impl From<IdentError> for Error {
 /// Makes a company's database, or finishes or finds the one that it has.
 pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Result<Claim, Error> {
     let claim = claim(app, &new).await?;
+    if claim.state == ClaimState::Ready && claim.is_rotated() {
+        // A call that comes late must not bring its password back.
+        return Ok(claim);
+    }
     let server = server(app, &claim)?;
-    let tenant = NewTenant { name: Ident::new(&claim.name)?, verifier: new.verifier };
-    let still_wanted = async { expect_kept(app, claim.company_id).await.map(drop).map_err(ServerError::withdrawn) };
+    let name = Ident::new(&claim.name)?;
+    let role = claim.role.as_deref().map_or_else(|| Ok(name.clone()), Ident::new)?;
+    let tenant = NewTenant { name, role, verifier: new.verifier };
+    let still_wanted = async {
+        match expect_kept(app, claim.company_id).await {
+            Ok(now) if now.is_rotated() => Err(ServerError::Busy),
+            Ok(_) => Ok(()),
+            Err(error) => Err(ServerError::withdrawn(error)),
+        }
+    };
     // One that is made already keeps its version: bringing it further is a rollout's work.
     let set = match (claim.state, claim.schema_version.as_deref()) {
         (ClaimState::Ready, Some(version)) if app.tenant_set.contains(version) => {
@@ -44,7 +56,7 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Re
 }
 
 /// The claim, unless its database is dropped or being dropped.
-async fn expect_kept(app: &App, company: CompanyId) -> Result<Claim, Error> {
+pub(super) async fn expect_kept(app: &App, company: CompanyId) -> Result<Claim, Error> {
     let claim = claims::of_company(&app.db, company).await?.ok_or_else(no_database)?;
     match claim.state {
         ClaimState::Creating | ClaimState::Ready => Ok(claim),

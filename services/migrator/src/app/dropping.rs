@@ -5,8 +5,8 @@ use tenantry_ids::{CompanyId, DatabaseId};
 use tenantry_rpc::{Error, Reason};
 
 use super::databases::{claimed_by_another, server};
-use super::{App, fleet};
-use crate::ident::Ident;
+use super::{App, credentials, fleet};
+use crate::ident::{Ident, Logins};
 use crate::servers::ServerError;
 use crate::store::StoreError;
 use crate::store::claims::{self, Claim, ClaimState, NewClaim};
@@ -29,7 +29,9 @@ pub(crate) async fn drop_database(app: &App, unwanted: Unwanted) -> Result<(), E
         let noted = confirm_and_note(app, &claim).await;
         noted.map_err(ServerError::withdrawn)
     };
-    server(app, &claim)?.drop_database(&Ident::new(&claim.name)?, confirmed).await?;
+    let logins = credentials::logins_if_any(app, &claim)?;
+    let roles = logins.iter().flat_map(Logins::both).collect::<Vec<_>>();
+    server(app, &claim)?.drop_database(&Ident::new(&claim.name)?, &roles, confirmed).await?;
     drift::forget(&app.db, claim.database_id).await?;
     claims::note_state(&app.db, claim.database_id, ClaimState::Dropped, app.clock.now()).await?;
     tracing::info!(audit = "database.dropped", tenant = %claim.company_id, database = claim.name, "a database was dropped");

@@ -1,6 +1,7 @@
 //! The use cases, one async function each.
 
 pub(crate) mod commands;
+pub(crate) mod credentials;
 pub(crate) mod databases;
 pub(crate) mod drift;
 pub(crate) mod dropping;

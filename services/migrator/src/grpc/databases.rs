@@ -2,16 +2,19 @@ use std::sync::Arc;
 
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseService;
 use tenantry_api::migrator::v1::{
-    CreateTenantDatabaseRequest, DropTenantDatabaseRequest, GetTenantDatabaseRequest, PasswordVerifier,
-    SeedTenantDatabaseRequest, TenantDatabase,
+    CreateTenantDatabaseRequest, CredentialSlot, DropTenantDatabaseRequest, GetTenantDatabaseRequest,
+    LockTenantCredentialRequest, PasswordVerifier, SeedTenantDatabaseRequest, SetTenantCredentialRequest,
+    TenantDatabase,
 };
 use tenantry_rpc::{Call, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
 use super::convert::timestamp;
 use crate::app::App;
+use crate::app::credentials::{self, Credential};
 use crate::app::databases::{self, NewDatabase};
 use crate::app::dropping::{self, Unwanted};
+use crate::ident::Slot;
 use crate::servers::Verifier;
 use crate::store::claims::Claim;
 
@@ -28,7 +31,29 @@ impl TenantDatabaseService for TenantDatabaseGrpc {
     ) -> Result<Response<TenantDatabase>, Status> {
         let call = Call::open(request)?;
         let claim = databases::create(&self.0, &call.context, parse_creation(call.body)?).await?;
-        Ok(Response::new(convert(claim)))
+        Ok(Response::new(self.convert(claim)?))
+    }
+
+    async fn set_tenant_credential(
+        &self,
+        request: Request<SetTenantCredentialRequest>,
+    ) -> Result<Response<TenantDatabase>, Status> {
+        let call = Call::open(request)?;
+        let (credential, verifier) = parse_set(call.body)?;
+        let claim = credentials::set(&self.0, credential, verifier).await?;
+        Ok(Response::new(self.convert(claim)?))
+    }
+
+    async fn lock_tenant_credential(
+        &self,
+        request: Request<LockTenantCredentialRequest>,
+    ) -> Result<Response<TenantDatabase>, Status> {
+        let call = Call::open(request)?;
+        let LockTenantCredentialRequest { company_id, slot, generation } = call.body;
+        let mut violations = Violations::new();
+        let credential = parse_credential(&mut violations, &company_id, slot, generation);
+        let claim = credentials::lock(&self.0, violations.finish(credential)?).await?;
+        Ok(Response::new(self.convert(claim)?))
     }
 
     async fn seed_tenant_database(
@@ -37,7 +62,7 @@ impl TenantDatabaseService for TenantDatabaseGrpc {
     ) -> Result<Response<TenantDatabase>, Status> {
         let call = Call::open(request)?;
         let claim = databases::seed_database(&self.0, parse_field("company_id", &call.body.company_id)?).await?;
-        Ok(Response::new(convert(claim)))
+        Ok(Response::new(self.convert(claim)?))
     }
 
     async fn drop_tenant_database(&self, request: Request<DropTenantDatabaseRequest>) -> Result<Response<()>, Status> {
@@ -52,7 +77,7 @@ impl TenantDatabaseService for TenantDatabaseGrpc {
     ) -> Result<Response<TenantDatabase>, Status> {
         let call = Call::open(request)?;
         let claim = databases::find(&self.0, parse_field("company_id", &call.body.company_id)?).await?;
-        Ok(Response::new(convert(claim)))
+        Ok(Response::new(self.convert(claim)?))
     }
 }
 
@@ -64,6 +89,26 @@ fn parse_creation(body: CreateTenantDatabaseRequest) -> Result<NewDatabase, Erro
     let verifier = parse_verifier(&mut violations, body.password_verifier.unwrap_or_default());
     let (company, database) = violations.finish(company.zip(database))?;
     Ok(NewDatabase { company, database, server: body.server, verifier })
+}
+
+fn parse_set(body: SetTenantCredentialRequest) -> Result<(Credential, Verifier), Error> {
+    let mut violations = Violations::new();
+    let credential = parse_credential(&mut violations, &body.company_id, body.slot, body.generation);
+    let verifier = parse_verifier(&mut violations, body.password_verifier.unwrap_or_default());
+    Ok((violations.finish(credential)?, verifier))
+}
+
+fn parse_credential(violations: &mut Violations, company: &str, slot: i32, generation: i64) -> Option<Credential> {
+    let company = violations.parse("company_id", company);
+    let slot = match CredentialSlot::try_from(slot) {
+        Ok(CredentialSlot::First) => Some(Slot::First),
+        Ok(CredentialSlot::Second) => Some(Slot::Second),
+        Ok(CredentialSlot::Unspecified) | Err(_) => None,
+    };
+    violations.check(slot.is_some(), "slot", "must be one of the two");
+    // A database is made at the first.
+    violations.check(generation >= 2, "generation", "must be at least 2");
+    Some(Credential { company: company?, slot: slot?, generation })
 }
 
 fn parse_unwanted(body: DropTenantDatabaseRequest) -> Result<Unwanted, Error> {
@@ -90,13 +135,21 @@ fn parse_verifier(violations: &mut Violations, verifier: PasswordVerifier) -> Ve
     Verifier { scram_sha_256, mysql_native }
 }
 
-fn convert(claim: Claim) -> TenantDatabase {
+impl TenantDatabaseGrpc {
+    fn convert(&self, claim: Claim) -> Result<TenantDatabase, Error> {
+        let logins = credentials::logins_if_any(&self.0, &claim)?;
+        let role = logins.map(|logins| logins.at(claim.slot()).as_str().to_owned()).unwrap_or_default();
+        Ok(convert(claim, role))
+    }
+}
+
+fn convert(claim: Claim, role: String) -> TenantDatabase {
     TenantDatabase {
         database_id: claim.database_id.to_string(),
         company_id: claim.company_id.to_string(),
         server: claim.server,
         name: claim.name,
-        role: claim.role.unwrap_or_default(),
+        role,
         schema_version: claim.schema_version.unwrap_or_default(),
         seed_time: claim.seeded_at.map(timestamp),
     }

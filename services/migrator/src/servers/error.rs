@@ -38,6 +38,9 @@ pub(crate) enum ServerError {
     /// It was not wanted any more when its turn came.
     #[error("it is not wanted any more")]
     Withdrawn(#[source] Box<Error>),
+    /// Its databases are files.
+    #[error("the engine has no logins")]
+    NoLogins,
     /// A file, on SQLite.
     #[error("the database file cannot be made")]
     File(#[source] std::io::Error),
@@ -139,6 +142,10 @@ impl From<ServerError> for Error {
             }
             ServerError::Migration(error) => of_migration(error, soon),
             ServerError::Withdrawn(error) => *error,
+            ServerError::NoLogins => {
+                let message = "the company's database is a SQLite file, which has no login and so no credential";
+                Error::new(Reason::NoDatabaseCredential, message)
+            }
             ServerError::Refused { .. } | ServerError::Config(_) | ServerError::File(_) => Error::internal(error),
         }
     }

@@ -28,8 +28,9 @@ pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::fro
 
 /// A database to make.
 pub(crate) struct NewTenant {
-    /// Its name, and its login role's.
     pub(crate) name: Ident,
+    /// Its login role, where the engine has any.
+    pub(crate) role: Ident,
     /// What the server keeps of the role's password.
     pub(crate) verifier: Verifier,
 }
@@ -125,17 +126,49 @@ impl DatabaseServer {
         }
     }
 
-    /// Drops the database with its login role, or what is left of them.
+    /// Lets the tenant in by this role too, which is made where it is absent.
+    ///
+    /// `confirmed` is asked under the lock that creating takes too.
+    pub(crate) async fn set_credential(
+        &self,
+        tenant: &NewTenant,
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.set_credential(tenant, confirmed).await,
+            Self::MySql(server) => server.set_credential(tenant, confirmed).await,
+            Self::Sqlite(_) => Err(ServerError::NoLogins),
+        }
+    }
+
+    /// Takes the role its login and its rights.
+    ///
+    /// `confirmed` is asked under the lock that creating takes too.
+    pub(crate) async fn lock_credential(
+        &self,
+        name: &Ident,
+        role: &Ident,
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.lock_credential(name, role, confirmed).await,
+            Self::MySql(server) => server.lock_credential(name, role, confirmed).await,
+            Self::Sqlite(_) => Err(ServerError::NoLogins),
+        }
+    }
+
+    /// Drops the database with its login roles, or what is left of them.
     ///
     /// `confirmed` is asked under the lock that creating takes too.
     pub(crate) async fn drop_database(
         &self,
         name: &Ident,
+        roles: &[&Ident],
         confirmed: impl Future<Output = Result<(), ServerError>> + Send,
     ) -> Result<(), ServerError> {
         match self {
-            Self::Postgres(server) => server.drop_database(name, confirmed).await,
-            Self::MySql(server) => server.drop_database(name, confirmed).await,
+            Self::Postgres(server) => server.drop_database(name, roles, confirmed).await,
+            Self::MySql(server) => server.drop_database(name, roles, confirmed).await,
             Self::Sqlite(server) => server.drop_database(name, confirmed).await,
         }
     }
@@ -160,12 +193,12 @@ impl DatabaseServer {
         }
     }
 
-    /// What the server needs after a database's schema has changed.
-    pub(crate) async fn settle(&self, name: &Ident) -> Result<(), ServerError> {
+    /// What the server needs after a database's schema has changed, for the roles that may log in there.
+    pub(crate) async fn settle(&self, name: &Ident, roles: &[&Ident]) -> Result<(), ServerError> {
         match self {
             // Default privileges give the tenants' group its rows in each new table.
             Self::Postgres(_) | Self::Sqlite(_) => Ok(()),
-            Self::MySql(server) => server.grant_new_tables(name).await,
+            Self::MySql(server) => server.grant_new_tables(name, roles).await,
         }
     }
 

@@ -1,10 +1,12 @@
+mod credentials;
 mod scratch;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection, Row};
-use tenantry_migration::{LEDGER, MigrationError, MigrationSet, PROGRESS, Run, migrate, status};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection};
+use tenantry_migration::{MigrationError, MigrationSet, Run, migrate, status};
 
+use self::credentials::{ensure_login, grant_rows};
 pub(crate) use self::scratch::MySqlScratch;
 use super::{CONNECT_TIMEOUT, Goal, NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
@@ -43,10 +45,11 @@ impl MySqlServer {
     pub(crate) async fn drop_database(
         &self,
         name: &Ident,
+        roles: &[&Ident],
         confirmed: impl Future<Output = Result<(), ServerError>> + Send,
     ) -> Result<(), ServerError> {
         let mut admin = self.connect().await?;
-        let dropped = drop_with(&mut admin, name, confirmed).await;
+        let dropped = drop_with(&mut admin, name, roles, confirmed).await;
         // Closing gives the lock back, whatever happened.
         admin.close().await.map_err(ServerError::refused("closing"))?;
         dropped
@@ -65,7 +68,7 @@ impl MySqlServer {
         create_database(admin, &new.name).await?;
         // Each statement of a migration commits by itself, so one that was cut short cannot be run again. Before
         // there is a login nothing of value can be there, and the half-made database is made anew.
-        if !user_exists(admin, &new.name).await? && self.is_half_made(&new.name, set).await? {
+        if !user_exists(admin, &new.role).await? && self.is_half_made(&new.name, set).await? {
             let drop = format!("DROP DATABASE {}", new.name.backticked());
             execute(admin, "dropping a half-made database", drop).await?;
             create_database(admin, &new.name).await?;
@@ -85,16 +88,19 @@ impl MySqlServer {
         let filled = fill_schema(&db, goal, run).await;
         db.close().await?;
         filled?;
-        for statement in user_statements(is_mariadb(admin).await?, new) {
-            execute(admin, "creating the user", statement).await?;
-        }
-        grant_rows(admin, &new.name).await
+        ensure_login(admin, new).await
     }
 
-    /// Gives the tenant's user its rows in every table that a migration has made since.
-    pub(crate) async fn grant_new_tables(&self, name: &Ident) -> Result<(), ServerError> {
+    /// Gives the tenant's users their rows in every table that a migration has made since.
+    pub(crate) async fn grant_new_tables(&self, name: &Ident, roles: &[&Ident]) -> Result<(), ServerError> {
         let mut admin = self.connect().await?;
-        let granted = grant_rows(&mut admin, name).await;
+        let granted = async {
+            for role in roles {
+                grant_rows(&mut admin, name, role).await?;
+            }
+            Ok(())
+        };
+        let granted = granted.await;
         admin.close().await.map_err(ServerError::refused("closing"))?;
         granted
     }
@@ -151,16 +157,19 @@ impl MySqlServer {
 async fn drop_with(
     admin: &mut MySqlConnection,
     name: &Ident,
+    roles: &[&Ident],
     confirmed: impl Future<Output = Result<(), ServerError>> + Send,
 ) -> Result<(), ServerError> {
     lock(admin, name).await?;
     confirmed.await?;
-    drop_with_user(admin, name).await
+    drop_with_users(admin, name, roles).await
 }
 
-async fn drop_with_user(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
-    // The user first: from here on nobody can come.
-    execute(admin, "dropping the user", format!("DROP USER IF EXISTS '{}'@'%'", name.as_str())).await?;
+async fn drop_with_users(admin: &mut MySqlConnection, name: &Ident, users: &[&Ident]) -> Result<(), ServerError> {
+    // The users first: from here on nobody can come.
+    for user in users {
+        execute(admin, "dropping the user", format!("DROP USER IF EXISTS '{}'@'%'", user.as_str())).await?;
+    }
     // A transaction that is under way holds its tables; the default is to wait for a day.
     execute(admin, "setting a timeout", format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
     execute(admin, "dropping the database", format!("DROP DATABASE IF EXISTS {}", name.backticked())).await
@@ -213,72 +222,6 @@ async fn user_exists(admin: &mut MySqlConnection, name: &Ident) -> Result<bool, 
     Ok(found > 0)
 }
 
-async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
-    let row =
-        sqlx::query("SELECT VERSION()").fetch_one(admin).await.map_err(ServerError::refused("reading its version"))?;
-    let version: String = row.try_get(0).map_err(ServerError::refused("reading its version"))?;
-    Ok(version.contains("MariaDB"))
-}
-
-/// Lets the tenant's user write into every table but the migrator's own, where it
-/// may not yet. Table by table: there is no grant on all tables but one.
-async fn grant_rows(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT CONVERT(t.table_name USING utf8mb4) FROM information_schema.tables t \
-         WHERE t.table_schema = ? AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN (?, ?) \
-         AND NOT EXISTS (SELECT 1 FROM information_schema.table_privileges p WHERE p.grantee = ? \
-         AND p.table_schema = t.table_schema AND p.table_name = t.table_name AND p.privilege_type = 'INSERT')",
-    )
-    .bind(name.as_str())
-    .bind(LEDGER)
-    .bind(PROGRESS)
-    .bind(format!("'{}'@'%'", name.as_str()))
-    .fetch_all(&mut *admin)
-    .await
-    .map_err(ServerError::refused("listing the tables"))?;
-    for table in tables {
-        let table = Ident::new(table)?.backticked();
-        let grant = format!("GRANT INSERT, UPDATE, DELETE ON {}.{table} TO '{}'@'%'", name.backticked(), name.as_str());
-        execute(admin, "granting rows", grant).await?;
-    }
-    Ok(())
-}
-
-/// The login with the database's name, which may read there, and nothing
-/// anywhere else.
-fn user_statements(mariadb: bool, new: &NewTenant) -> [String; 3] {
-    let user = format!("'{}'@'%'", new.name.as_str());
-    let hash = &new.verifier.mysql_native;
-    let identified = if mariadb {
-        format!("IDENTIFIED VIA mysql_native_password USING '{hash}'")
-    } else {
-        format!("IDENTIFIED WITH mysql_native_password AS '{hash}'")
-    };
-    // In a grant's database name '_' stands for any character, unless escaped.
-    let database = new.name.as_str().replace('_', "\\_");
-    [
-        format!("CREATE USER IF NOT EXISTS {user} {identified}"),
-        format!("ALTER USER {user} {identified}"),
-        format!("GRANT SELECT ON `{database}`.* TO {user}"),
-    ]
-}
-
 async fn execute(admin: &mut MySqlConnection, doing: &'static str, sql: String) -> Result<(), ServerError> {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(admin).await.map(drop).map_err(ServerError::refused(doing))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Verifier;
-    use super::*;
-
-    #[test]
-    fn a_grant_covers_one_database_and_not_those_that_look_alike() {
-        let name = Ident::new("tnt_1").expect("a name");
-        let verifier = Verifier { mysql_native: "*AB".into(), ..Default::default() };
-        let [create, alter, grant] = user_statements(true, &NewTenant { name, verifier });
-        assert_eq!(create, "CREATE USER IF NOT EXISTS 'tnt_1'@'%' IDENTIFIED VIA mysql_native_password USING '*AB'");
-        assert_eq!(alter, "ALTER USER 'tnt_1'@'%' IDENTIFIED VIA mysql_native_password USING '*AB'");
-        assert_eq!(grant, "GRANT SELECT ON `tnt\\_1`.* TO 'tnt_1'@'%'");
-    }
 }

@@ -33,7 +33,11 @@ impl DatabaseServer {
             Self::MySql(server) => Session::MySql(server.hold_scratch(&name, family).await?),
             Self::Sqlite(server) => Session::Sqlite(server.hold_scratch(&name, family).await?),
         };
-        Ok(Scratch { server: self, new: NewTenant { name, verifier: Verifier::of_nothing() }, session })
+        Ok(Scratch {
+            server: self,
+            new: NewTenant { role: name.clone(), name, verifier: Verifier::of_nothing() },
+            session,
+        })
     }
 }
 

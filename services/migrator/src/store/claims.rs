@@ -9,6 +9,7 @@ use sea_orm::{
 use tenantry_ids::{CompanyId, DatabaseId, RolloutId};
 
 use super::{OwnDb, StoreError};
+use crate::ident::Slot;
 
 #[allow(unreachable_pub)] // The derive wants its model public.
 mod row {
@@ -36,6 +37,7 @@ mod row {
         pub company_id: CompanyId,
         pub server: String,
         pub name: String,
+        /// The first login role; the second follows from it.
         pub role: Option<String>,
         pub state: State,
         pub schema_version: Option<String>,
@@ -48,12 +50,28 @@ mod row {
         pub reported_sequence: i64,
         /// The last rollout that failed here, until one succeeds.
         pub failed_rollout: Option<RolloutId>,
+        /// Which of the login roles is in use: 0 the first, 1 the second.
+        pub credential_slot: i32,
+        /// Since which generation of the placement; 0 for what it was made with.
+        pub credential_generation: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl row::Model {
+    /// Which of the login roles is in use.
+    pub(crate) fn slot(&self) -> Slot {
+        if self.credential_slot == 0 { Slot::First } else { Slot::Second }
+    }
+
+    /// Whether its password is not the one any more that it was made with.
+    pub(crate) fn is_rotated(&self) -> bool {
+        self.credential_generation > 0
+    }
 }
 
 pub(crate) use row::{Model as Claim, State as ClaimState};
@@ -91,6 +109,8 @@ pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) ->
         version_sequence: Set(0),
         reported_sequence: Set(0),
         failed_rollout: Set(None),
+        credential_slot: Set(0),
+        credential_generation: Set(0),
     };
     row::Entity::insert(row).exec_without_returning(db.raw()).await?;
     Ok(())
@@ -130,6 +150,30 @@ pub(crate) async fn note_state(
         .exec(db.raw())
         .await?;
     Ok(())
+}
+
+/// Notes which login role is in use from this generation on; false when a later one is noted. Repeated, it stays true.
+pub(crate) async fn note_credential(
+    db: &OwnDb,
+    database: DatabaseId,
+    slot: Slot,
+    generation: i64,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let slot = match slot {
+        Slot::First => 0,
+        Slot::Second => 1,
+    };
+    let same = row::Column::CredentialGeneration.eq(generation).and(row::Column::CredentialSlot.eq(slot));
+    let noted = row::Entity::update_many()
+        .col_expr(row::Column::CredentialSlot, Expr::value(slot))
+        .col_expr(row::Column::CredentialGeneration, Expr::value(generation))
+        .col_expr(row::Column::UpdatedAt, Expr::value(now))
+        .filter(row::Column::DatabaseId.eq(database))
+        .filter(row::Column::CredentialGeneration.lt(generation).or(same))
+        .exec(db.raw())
+        .await?;
+    Ok(noted.rows_affected == 1)
 }
 
 /// Notes that the seeds are in.

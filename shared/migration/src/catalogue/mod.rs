@@ -33,6 +33,9 @@ pub const TENANT: &str = "<tenant>";
 pub struct CatalogueOptions<'a> {
     /// The login role of the tenant; absent where the engine or the database has none.
     pub tenant_role: Option<&'a str>,
+    /// The login role that takes turns with it. What it may do as well is listed once; a right of its own is listed
+    /// under its own name.
+    pub other_role: Option<&'a str>,
 }
 
 /// Reads the catalogue, sorted by kind and name. Changes nothing, and waits for nothing but a statement that holds a
@@ -64,6 +67,9 @@ pub async fn catalogue(
     };
     let mut objects: Vec<CatalogueObject> = read.await.map_err(MigrationError::database("reading the catalogue"))?;
     objects.retain(|object| !is_bookkeeping(object));
+    if let Some(other) = options.other_role {
+        leave_out_doubles(&mut objects, other);
+    }
     objects.sort();
     Ok(objects)
 }
@@ -72,6 +78,16 @@ pub async fn catalogue(
 fn is_bookkeeping(object: &CatalogueObject) -> bool {
     let of_it = object.name == PROGRESS || object.parent.as_deref() == Some(PROGRESS);
     of_it && object.kind != ObjectKind::Grant
+}
+
+/// The rights of the other role that are those of the tenant's role.
+fn leave_out_doubles(objects: &mut Vec<CatalogueObject>, other: &str) {
+    let (other, tenant) = (format!(" to {other}"), format!(" to {TENANT}"));
+    let of_tenant: Vec<_> = objects.iter().filter(|object| object.name.contains(&tenant)).cloned().collect();
+    objects.retain(|object| {
+        let renamed = CatalogueObject { name: object.name.replace(&other, &tenant), ..object.clone() };
+        !object.name.contains(&other) || !of_tenant.contains(&renamed)
+    });
 }
 
 /// One kind of object, and the query that lists it: `parent`, `name`, `definition`, and of columns `position`.

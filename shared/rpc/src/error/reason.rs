@@ -133,6 +133,12 @@ reasons! {
     DatabaseNotFound = "DATABASE_NOT_FOUND": NotFound,
     /// The company's database was dropped, and it gets no other.
     DatabaseDropped = "DATABASE_DROPPED": FailedPrecondition,
+    /// The company's database has no login: a file.
+    NoDatabaseCredential = "NO_DATABASE_CREDENTIAL": FailedPrecondition,
+    /// The database's former credential is still in use.
+    CredentialDraining = "CREDENTIAL_DRAINING": Aborted,
+    /// A later credential of the database was set.
+    CredentialSuperseded = "CREDENTIAL_SUPERSEDED": Aborted,
     /// Another run holds the database's migration lock.
     MigrationInProgress = "MIGRATION_IN_PROGRESS": Aborted,
     /// A statement of a migration failed.

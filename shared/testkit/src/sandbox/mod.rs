@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+pub use tenantry::Tuning;
 use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
@@ -37,6 +38,7 @@ pub struct Sandbox {
     instance: Instance,
     databases: Option<OnServer>,
     folder: tempfile::TempDir,
+    tuning: Tuning,
 }
 
 impl Sandbox {
@@ -47,9 +49,14 @@ impl Sandbox {
 
     /// Starts on a database server of the test's own; `None` is embedded.
     pub async fn start_on(databases: Option<OnServer>) -> anyhow::Result<Self> {
+        Self::start_tuned(databases, Tuning::default()).await
+    }
+
+    /// As [`start_on`](Self::start_on), with times that a test can wait for.
+    pub async fn start_tuned(databases: Option<OnServer>, tuning: Tuning) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let instance = start(folder.path(), databases.as_ref()).await?;
-        Ok(Self { instance, databases, folder })
+        let instance = start(folder.path(), databases.as_ref(), tuning).await?;
+        Ok(Self { instance, databases, folder, tuning })
     }
 
     /// Starts with central on the suite's PostgreSQL and a server of each engine for companies: `main` is PostgreSQL, the
@@ -60,10 +67,10 @@ impl Sandbox {
 
     /// Stops the services and starts them again on the same data.
     pub async fn restart(self) -> anyhow::Result<Self> {
-        let Self { instance, databases, folder } = self;
+        let Self { instance, databases, folder, tuning } = self;
         instance.stop(GRACE).await?;
-        let instance = start(folder.path(), databases.as_ref()).await.context("the second start")?;
-        Ok(Self { instance, databases, folder })
+        let instance = start(folder.path(), databases.as_ref(), tuning).await.context("the second start")?;
+        Ok(Self { instance, databases, folder, tuning })
     }
 
     /// Stops the services and drops what they made.
@@ -199,12 +206,12 @@ impl Sandbox {
     }
 }
 
-async fn start(folder: &Path, databases: Option<&OnServer>) -> anyhow::Result<Instance> {
+async fn start(folder: &Path, databases: Option<&OnServer>, tuning: Tuning) -> anyhow::Result<Instance> {
     trace();
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listen = Addresses { catalog: free, migrator: free, crm: free };
     let databases = databases.map_or(Databases::Embedded, |servers| servers.plan(folder));
-    Instance::start(DataFolder::open(&folder.join("data"))?, InstanceConfig { listen, databases }).await
+    Instance::start(DataFolder::open(&folder.join("data"))?, InstanceConfig { listen, databases, tuning }).await
 }
 
 /// Traces, once per process: errors carry their trace's id only where there is a trace. Logs stay quiet.

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 pub use settings::WorkerSettings;
-pub(crate) use steps::MigratorClient;
+pub(crate) use steps::{MigratorClient, StepFailure, verifier_of};
 pub(crate) use worker::Worker;
 
 use super::App;
@@ -45,20 +45,25 @@ impl Progress {
         self.work.notify_one();
     }
 
-    async fn woken(&self) {
+    pub(crate) async fn woken(&self) {
         self.work.notified().await;
     }
 
-    fn changed(&self, company: CompanyId) {
+    pub(crate) fn changed(&self, company: CompanyId) {
         // Nobody waits: nobody needs to know.
         let _ = self.changed.send(company);
+    }
+
+    /// Hears of every company that has changed from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<CompanyId> {
+        self.changed.subscribe()
     }
 }
 
 /// Waits until the work has an outcome to tell, or until shortly before the
 /// call's deadline; then the company is returned as it is.
 pub(crate) async fn wait(app: &App, context: &Context, id: CompanyId) -> Result<CompanyView, Error> {
-    let mut changed = app.progress.changed.subscribe();
+    let mut changed = app.progress.subscribe();
     let deadline = context.deadline().checked_sub(ANSWER_TIME).unwrap_or_else(Instant::now);
     loop {
         let seen = view(app, id).await?;

@@ -44,17 +44,17 @@ impl Default for WorkerSettings {
 }
 
 impl WorkerSettings {
-    pub(super) fn step_timeout(&self) -> Duration {
+    pub(crate) fn step_timeout(&self) -> Duration {
         Duration::from_millis(self.provision_step_timeout_ms)
     }
 
-    pub(super) fn lease(&self) -> Duration {
+    pub(crate) fn lease(&self) -> Duration {
         Duration::from_millis(self.provision_lease_ms)
     }
 
     /// The wait before attempt `attempts + 1`: doubling, bounded, and spread by
     /// up to a quarter so that companies that failed together do not return so.
-    pub(super) fn backoff(&self, attempts: i32, spread: u32) -> Duration {
+    pub(crate) fn backoff(&self, attempts: i32, spread: u32) -> Duration {
         let doublings = u32::try_from(attempts.clamp(0, 16)).unwrap_or(0);
         let wait = self.provision_backoff_ms.saturating_mul(1 << doublings).min(self.provision_max_backoff_ms);
         Duration::from_millis(wait - wait / 4 * u64::from(spread % 256) / 256)

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
-use tenantry_api::migrator::v1::{CreateTenantDatabaseRequest, DropTenantDatabaseRequest, SeedTenantDatabaseRequest};
-use tenantry_ids::CompanyId;
+use tenantry_api::migrator::v1::{
+    CreateTenantDatabaseRequest, DropTenantDatabaseRequest, PasswordVerifier, SeedTenantDatabaseRequest,
+};
+use tenantry_ids::{CompanyId, DatabaseId};
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::{Error, Reason, reason_of};
 use tokio::time::Instant;
@@ -32,11 +34,7 @@ impl From<Error> for StepFailure {
     /// an operator sees in the log while the step goes on trying.
     fn from(error: Error) -> Self {
         let reason = error.reason();
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            reason = reason.as_str(),
-            "a provisioning step failed here"
-        );
+        tracing::warn!(error = &error as &dyn std::error::Error, reason = reason.as_str(), "a step failed here");
         Self { reason, retryable: true }
     }
 }
@@ -57,7 +55,7 @@ impl From<Status> for StepFailure {
             )
         );
         let retryable = !permanent;
-        tracing::warn!(code = ?status.code(), reason = reason.as_str(), message = status.message(), retryable, "the migrator refused a provisioning step");
+        tracing::warn!(code = ?status.code(), reason = reason.as_str(), message = status.message(), retryable, "the migrator refused a step");
         Self { reason, retryable }
     }
 }
@@ -108,18 +106,23 @@ async fn create_database(
     let database = companies::database_of(&app.db, company).await.map_err(Error::from)?;
     let database = database.ok_or_else(|| Error::internal(format!("company {company} has no database row")))?;
     let sealed = database.sealed_password.as_deref().unwrap_or_default();
-    let opened = app.sealer.open(&database_owner(database.id), sealed).map_err(Error::from)?;
-    let password =
-        TenantPassword::from_bytes(&opened).ok_or_else(|| Error::internal("a tenant password that is no text"))?;
     let request = CreateTenantDatabaseRequest {
         company_id: company.to_string(),
         database_id: database.id.to_string(),
         server: database.server,
-        password_verifier: Some(password.verifier().map_err(Error::from)?),
+        password_verifier: Some(verifier_of(app, database.id, sealed)?),
     };
     let made = migrator.create_tenant_database(client::request(request, deadline)).await?.into_inner();
     companies::note_database(&app.db, database.id, &made.name, &made.role, &made.schema_version, app.now())
         .await
         .map_err(Error::from)?;
     Ok(())
+}
+
+/// What a server keeps of a database's sealed password.
+pub(crate) fn verifier_of(app: &App, database: DatabaseId, sealed: &[u8]) -> Result<PasswordVerifier, Error> {
+    let opened = app.sealer.open(&database_owner(database), sealed)?;
+    let password =
+        TenantPassword::from_bytes(&opened).ok_or_else(|| Error::internal("a tenant password that is no text"))?;
+    Ok(password.verifier()?)
 }

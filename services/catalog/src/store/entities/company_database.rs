@@ -17,6 +17,8 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub version_sequence: Option<i64>,
+    /// Which of the two login roles is in use: 0 the first, 1 the second.
+    pub credential_slot: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

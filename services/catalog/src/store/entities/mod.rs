@@ -5,6 +5,7 @@
 
 pub(crate) mod company;
 pub(crate) mod company_database;
+pub(crate) mod credential_rotation;
 pub(crate) mod database_server;
 pub(crate) mod event;
 pub(crate) mod invitation;

@@ -11,9 +11,9 @@ use tenantry_rpc::{Error, Reason};
 pub(crate) use change::{Command, Order, Report, carry_out};
 pub(crate) use look::{Look, PlanWish, Planned, look, plan};
 
-use super::{App, databases};
+use super::{App, credentials, databases};
 use crate::central::open_central;
-use crate::ident::Ident;
+use crate::ident::{Ident, Logins};
 use crate::servers::{AdminDb, DatabaseServer, ServerError};
 use crate::store::claims::Claim;
 
@@ -52,7 +52,7 @@ pub(crate) struct Subject<'a> {
 }
 
 enum Place<'a> {
-    Tenant { claim: Box<Claim>, name: Ident, server: &'a DatabaseServer },
+    Tenant { claim: Box<Claim>, name: Ident, logins: Option<Logins>, server: &'a DatabaseServer },
     Central { url: &'a str },
 }
 
@@ -63,7 +63,9 @@ impl<'a> Subject<'a> {
                 let claim = databases::find(app, company).await?;
                 let server = databases::server(app, &claim)?;
                 let name = Ident::new(&claim.name)?;
-                Ok(Self { set: &app.tenant_set, place: Place::Tenant { claim: Box::new(claim), name, server } })
+                let logins = credentials::logins_if_any(app, &claim)?;
+                let place = Place::Tenant { claim: Box::new(claim), name, logins, server };
+                Ok(Self { set: &app.tenant_set, place })
             }
             Target::Central => {
                 let url = app.settings.central_database_url.as_ref().ok_or_else(central_not_configured)?;
@@ -105,7 +107,10 @@ impl<'a> Subject<'a> {
     /// What a server needs after the schema has changed.
     async fn settle(&self) -> Result<(), ServerError> {
         match &self.place {
-            Place::Tenant { name, server, .. } => server.settle(name).await,
+            Place::Tenant { name, logins, server, .. } => {
+                let roles = logins.iter().flat_map(Logins::both).collect::<Vec<_>>();
+                server.settle(name, &roles).await
+            }
             Place::Central { .. } => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::checks::DriftChecks;
-use super::{App, databases};
+use super::{App, credentials, databases};
 use crate::ident::Ident;
 use crate::servers::{DatabaseServer, Goal, ServerError};
 use crate::store::claims::{Claim, ClaimState};
@@ -113,7 +113,12 @@ impl Check {
     async fn read_between_migrations(&self, db: &DatabaseConnection) -> Result<Found, Error> {
         let before = status(db, &self.app.tenant_set).await.map_err(ServerError::from)?;
         before.refuse_conflicts().map_err(ServerError::from)?;
-        let objects = read(db, self.claim.role.as_deref()).await?;
+        let logins = credentials::logins_if_any(&self.app, &self.claim)?;
+        let names = logins.as_ref().map(|logins| {
+            let in_use = self.claim.slot();
+            (logins.at(in_use).as_str(), logins.at(in_use.other()).as_str())
+        });
+        let objects = read(db, names.map(|names| names.0), names.map(|names| names.1)).await?;
         let after = status(db, &self.app.tenant_set).await.map_err(ServerError::from)?;
         // A migration that is still under way has the lock, and one that came and went has its row.
         let halfway = is_being_migrated(db).await.map_err(ServerError::from)?;
@@ -134,7 +139,7 @@ impl Check {
             scratch.make(goal, &self.run).await?;
             self.unless_gone(async {
                 let db = scratch.open().await?;
-                let objects = read(db.raw(), role.as_deref()).await;
+                let objects = read(db.raw(), role.as_deref(), None).await;
                 db.close().await?;
                 Ok(objects?)
             })
@@ -159,8 +164,15 @@ impl Check {
     }
 }
 
-async fn read(db: &DatabaseConnection, role: Option<&str>) -> Result<Vec<CatalogueObject>, ServerError> {
-    catalogue(db, CatalogueOptions { tenant_role: role }).await.map_err(|error: MigrationError| error.into())
+/// With the role in use, and the one that takes turns with it.
+async fn read(
+    db: &DatabaseConnection,
+    role: Option<&str>,
+    other: Option<&str>,
+) -> Result<Vec<CatalogueObject>, ServerError> {
+    catalogue(db, CatalogueOptions { tenant_role: role, other_role: other })
+        .await
+        .map_err(|error: MigrationError| error.into())
 }
 
 fn left_behind(error: &(dyn std::error::Error + 'static)) {

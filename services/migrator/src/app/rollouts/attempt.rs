@@ -5,8 +5,8 @@ use std::time::Duration;
 use tenantry_migration::{Rollback, Run, migrate, rollback, status};
 use tenantry_rpc::{Error, Reason};
 
-use crate::app::App;
-use crate::ident::Ident;
+use crate::app::{App, credentials};
+use crate::ident::{Ident, Logins};
 use crate::servers::{AdminDb, ServerError};
 use crate::store::claims::{self, ClaimState};
 use crate::store::rollouts::{End, Rollout, Target};
@@ -67,9 +67,7 @@ async fn on_database(
     patience: &Patience,
 ) -> Result<Option<Done>, Error> {
     let claim = claims::of_database(&app.db, target.database_id).await?;
-    if !claim.is_some_and(|claim| claim.state == ClaimState::Ready) {
-        return Ok(None);
-    }
+    let Some(claim) = claim.filter(|claim| claim.state == ClaimState::Ready) else { return Ok(None) };
     let server = app.servers.named(&target.server)?;
     let name = Ident::new(&target.database_name)?;
     let db = server.open(&name).await?;
@@ -77,7 +75,9 @@ async fn on_database(
     let closed = db.close().await;
     let done = done?;
     if done.changes > 0 {
-        server.settle(&name).await?;
+        let logins = credentials::logins_if_any(app, &claim)?;
+        let roles = logins.iter().flat_map(Logins::both).collect::<Vec<_>>();
+        server.settle(&name, &roles).await?;
     }
     closed?;
     Ok(Some(done))

@@ -3,7 +3,7 @@ use sqlx::mysql::MySqlConnection;
 use tenantry_migration::Run;
 
 use super::super::scratch::note_leftovers;
-use super::{Goal, MySqlServer, NewTenant, ServerError, create_database, drop_with_user, lock, lock_name, try_lock};
+use super::{Goal, MySqlServer, NewTenant, ServerError, create_database, drop_with_users, lock, lock_name, try_lock};
 use crate::ident::Ident;
 
 /// A session that holds a scratch database's name.
@@ -28,7 +28,7 @@ impl MySqlScratch<'_> {
     }
 
     pub(crate) async fn drop_database(mut self, name: &Ident) -> Result<(), ServerError> {
-        let dropped = drop_with_user(&mut self.admin, name).await;
+        let dropped = drop_with_users(&mut self.admin, name, &[name]).await;
         // Closing gives the lock back.
         self.admin.close().await.map_err(ServerError::refused("closing"))?;
         dropped
@@ -40,7 +40,7 @@ async fn sweep(admin: &mut MySqlConnection, family: &Ident) -> Result<(), Server
         let name = Ident::new(name)?;
         if try_lock(admin, &name, 0).await? {
             tracing::info!(database = name.as_str(), "dropping a scratch database that was left behind");
-            drop_with_user(admin, &name).await?;
+            drop_with_users(admin, &name, &[&name]).await?;
             let unlocked = sqlx::query("DO RELEASE_LOCK(?)").bind(lock_name(&name)).execute(&mut *admin).await;
             unlocked.map_err(ServerError::refused("unlocking"))?;
         }

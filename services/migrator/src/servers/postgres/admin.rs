@@ -97,10 +97,12 @@ impl Admin {
         found.map_err(ServerError::refused("looking into its catalogue"))
     }
 
-    /// Ends the sessions of the login role in the database of the same name.
-    pub(super) async fn end_sessions(&mut self, name: &Ident) -> Result<(), ServerError> {
-        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $1")
+    /// Ends the sessions of these login roles in the database.
+    pub(super) async fn end_sessions(&mut self, name: &Ident, roles: &[&Ident]) -> Result<(), ServerError> {
+        let roles: Vec<_> = roles.iter().map(|role| role.as_str().to_owned()).collect();
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = ANY ($2)")
             .bind(name.as_str())
+            .bind(roles)
             .execute(&mut self.connection)
             .await
             .map(drop)

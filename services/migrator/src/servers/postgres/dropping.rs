@@ -1,4 +1,4 @@
-//! Dropping a tenant's database and its login role.
+//! Dropping a tenant's database and its login roles.
 
 use super::PostgresServer;
 use super::admin::Admin;
@@ -9,10 +9,11 @@ impl PostgresServer {
     pub(crate) async fn drop_database(
         &self,
         name: &Ident,
+        roles: &[&Ident],
         confirmed: impl Future<Output = Result<(), ServerError>> + Send,
     ) -> Result<(), ServerError> {
         let mut admin = Admin::connect(&self.options).await?;
-        let dropped = drop_with(&mut admin, name, confirmed).await;
+        let dropped = drop_with(&mut admin, name, roles, confirmed).await;
         // Closing gives the lock back, whatever happened.
         admin.close().await?;
         dropped
@@ -22,25 +23,31 @@ impl PostgresServer {
 async fn drop_with(
     admin: &mut Admin,
     name: &Ident,
+    roles: &[&Ident],
     confirmed: impl Future<Output = Result<(), ServerError>> + Send,
 ) -> Result<(), ServerError> {
     admin.lock(name).await?;
     confirmed.await?;
-    let quoted = name.quoted();
-    if admin.role_exists(name).await? {
-        // From here on nobody can come; and only a member of a role may end its sessions.
-        let shut = format!("ALTER ROLE {quoted} NOLOGIN; GRANT {quoted} TO CURRENT_USER");
-        admin.execute("shutting the login role out", shut).await?;
+    for role in roles {
+        if admin.role_exists(role).await? {
+            let quoted = role.quoted();
+            // From here on nobody can come; and only a member of a role may end its sessions.
+            let shut = format!("ALTER ROLE {quoted} NOLOGIN; GRANT {quoted} TO CURRENT_USER");
+            admin.execute("shutting the login role out", shut).await?;
+        }
     }
     if admin.database_exists(name).await? {
-        drop_in_use(admin, name).await?;
+        drop_in_use(admin, name, roles).await?;
     }
-    // Memberships go with the role, and its one grant went with the database.
-    admin.execute("dropping the login role", format!("DROP ROLE IF EXISTS {quoted}")).await
+    for role in roles {
+        // Memberships go with the role, and its one grant went with the database.
+        admin.execute("dropping the login role", format!("DROP ROLE IF EXISTS {}", role.quoted())).await?;
+    }
+    Ok(())
 }
 
 /// Drops a database that somebody may be connected to.
-pub(super) async fn drop_in_use(admin: &mut Admin, name: &Ident) -> Result<(), ServerError> {
+pub(super) async fn drop_in_use(admin: &mut Admin, name: &Ident, roles: &[&Ident]) -> Result<(), ServerError> {
     let quoted = name.quoted();
     admin.execute("closing the database", format!("ALTER DATABASE {quoted} ALLOW_CONNECTIONS false")).await?;
     let forced = format!("DROP DATABASE {quoted} WITH (FORCE)");
@@ -48,7 +55,7 @@ pub(super) async fn drop_in_use(admin: &mut Admin, name: &Ident) -> Result<(), S
         // FORCE refuses while an autovacuum worker is there, which no administrator may end. The plain command asks the
         // worker to leave, and waits; but nobody else may be there.
         Err(ServerError::Refused { .. }) => {
-            admin.end_sessions(name).await?;
+            admin.end_sessions(name, roles).await?;
             admin.execute("dropping the database", format!("DROP DATABASE IF EXISTS {quoted}")).await
         }
         other => other,

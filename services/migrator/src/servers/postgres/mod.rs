@@ -7,6 +7,7 @@
 //! only when nobody but its tenant can make one.
 
 mod admin;
+mod credentials;
 mod dropping;
 mod scratch;
 mod template;
@@ -100,16 +101,8 @@ impl PostgresServer {
 
     /// The tenant's role, and its door.
     async fn open_for_tenant(&self, admin: &mut Admin, roles: &Roles, new: &NewTenant) -> Result<(), ServerError> {
-        let (database, role, group) = (new.name.quoted(), new.name.quoted(), roles.group.quoted());
-        let verifier = &new.verifier.scram_sha_256;
-        if !admin.role_exists(&new.name).await? {
-            let create = format!("CREATE ROLE {role} LOGIN PASSWORD '{verifier}' IN ROLE {group}");
-            admin.execute("creating the login role", create).await?;
-        } else {
-            admin
-                .execute("setting the login role's password", format!("ALTER ROLE {role} LOGIN PASSWORD '{verifier}'"))
-                .await?;
-        }
+        let (database, role) = (new.name.quoted(), new.role.quoted());
+        credentials::ensure_login(admin, roles, new).await?;
         // One message, one transaction: the door opens for the tenant alone.
         let open = format!(
             "REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {role}; \

@@ -52,7 +52,7 @@ async fn sweep(admin: &mut Admin, family: &Ident) -> Result<(), ServerError> {
 
 async fn drop_database(admin: &mut Admin, name: &Ident) -> Result<(), ServerError> {
     if admin.database_exists(name).await? {
-        drop_in_use(admin, name).await?;
+        drop_in_use(admin, name, &[name]).await?;
     }
     admin.execute("dropping a scratch role", format!("DROP ROLE IF EXISTS {}", name.quoted())).await
 }
