@@ -4,11 +4,13 @@
 #[path = "../../../shared/migration/tests/support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use migrator::sets;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use support::{Server, TestDb, catalogue_of};
-use tenantry_migration::{LEDGER, MigrationSet, Rollback, Run, compare, migrate, rollback, seed, status};
+use tenantry_migration::{LEDGER, MigrationSet, PROGRESS, Rollback, Run, compare, migrate, rollback, seed, status};
 use uuid::Uuid;
 
 on_every_engine! {
@@ -77,7 +79,9 @@ async fn every_engine_has_the_same_columns(test: TestDb) {
     for set in sets::all().unwrap() {
         migrate(&db, &set, None, &run_at(0)).await.unwrap();
         let columns = columns(&db).await;
-        assert_eq!(columns, columns_on_sqlite(&set).await, "{}", set.name());
+        let expected = columns_on_sqlite(&set).await;
+        let differing: Vec<_> = columns.symmetric_difference(&expected).collect();
+        assert!(differing.is_empty(), "{}: {differing:?}", set.name());
         if set.name() == "tenant" {
             let foreign = |line: &&String| line.contains("company") || line.contains("tenant_id");
             assert_eq!(columns.iter().find(foreign), None, "a tenant's tables know no tenant");
@@ -87,7 +91,7 @@ async fn every_engine_has_the_same_columns(test: TestDb) {
 }
 
 /// `table.column` of every table and whether it may be null: what the engines must agree on.
-async fn columns(db: &DatabaseConnection) -> Vec<String> {
+async fn columns(db: &DatabaseConnection) -> BTreeSet<String> {
     let query = match db.get_database_backend() {
         DbBackend::Postgres => {
             "SELECT concat(table_name, '.', column_name, ' ', is_nullable) AS line FROM information_schema.columns \
@@ -103,13 +107,13 @@ async fn columns(db: &DatabaseConnection) -> Vec<String> {
         }
     };
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
-    let mut lines: Vec<String> = rows.iter().map(|row| row.try_get("", "line").unwrap()).collect();
-    lines.sort();
-    lines
+    let lines = rows.iter().map(|row| row.try_get::<String>("", "line").unwrap());
+    // MariaDB alone needs a table of progress.
+    lines.filter(|line| !line.starts_with(PROGRESS)).collect()
 }
 
 /// The one engine that is always there is what the others are compared with.
-async fn columns_on_sqlite(set: &MigrationSet) -> Vec<String> {
+async fn columns_on_sqlite(set: &MigrationSet) -> BTreeSet<String> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let set = set.clone();
     support::with_database(Server::Sqlite, |test: TestDb| async move {
