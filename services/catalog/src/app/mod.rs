@@ -1,6 +1,7 @@
 //! The use cases, one async function each. A use case owns its transaction.
 
 mod attempt;
+pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod directory;
 pub(crate) mod fleet;
@@ -8,6 +9,7 @@ pub(crate) mod keyring;
 pub(crate) mod lifecycle;
 pub(crate) mod members;
 pub(crate) mod operators;
+pub(crate) mod passwords;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod tokens;
@@ -18,8 +20,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tenantry_ids::IdSource;
-use tenantry_rpc::{Clock, Error, Reason};
+use tenantry_rpc::{Clock, Error, Reason, Shutdown};
+use tokio_util::task::TaskTracker;
 
+use crate::app::changes::Changes;
 use crate::app::keyring::Keyring;
 use crate::app::provisioning::Progress;
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
@@ -34,6 +38,11 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) progress: Progress,
+    pub(crate) changes: Changes,
+    /// What goes on without its caller.
+    pub(crate) tasks: TaskTracker,
+    /// Begun when this process is to stop: streams end then.
+    pub(crate) stopping: Shutdown,
     pub(crate) settings: Settings,
 }
 
@@ -46,6 +55,16 @@ pub(crate) struct Settings {
     pub(crate) invitation_lifetime: Duration,
     /// For how long a deleted company can be undeleted.
     pub(crate) deletion_grace: Duration,
+}
+
+/// How long after its end a token may still be taken: clocks are not one.
+const TOKEN_LEEWAY: Duration = Duration::from_secs(60);
+
+impl Settings {
+    /// For how long a revocation is of any use.
+    pub(crate) fn revocations_kept(&self) -> Duration {
+        self.token_lifetime + TOKEN_LEEWAY
+    }
 }
 
 impl App {

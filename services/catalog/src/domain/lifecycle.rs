@@ -38,6 +38,8 @@ pub(crate) enum Action {
     BeginPurge,
     RetryProvisioning,
     Update,
+    /// Makes every token older than its epoch.
+    SignOutEveryone,
     /// Provisioning is done.
     Activate,
     /// Provisioning gave up.
@@ -86,6 +88,8 @@ enum Target {
 }
 
 const NOT_DELETED: &[State] = &[Provisioning, Active, Suspended, Maintenance, Failed];
+/// Where tokens are about that may be of use again.
+const SIGNED_IN: &[State] = &[Active, Suspended, Maintenance, Deleted];
 const NOT_PURGED: &[State] = &[Provisioning, Active, Suspended, Maintenance, Failed, Deleted];
 
 impl Action {
@@ -101,6 +105,7 @@ impl Action {
             BeginPurge => rule(&[Deleted, Failed], Deleted, &[Purged]),
             RetryProvisioning => rule(&[Failed], Provisioning, &[Provisioning, Active]),
             Update => Rule { from: NOT_PURGED, to: Target::Unchanged, already: &[] },
+            SignOutEveryone => Rule { from: SIGNED_IN, to: Target::Unchanged, already: &[] },
             Activate => rule(&[Provisioning], Active, &[]),
             Fail => rule(&[Provisioning], Failed, &[]),
             FinishPurge => rule(&[Deleted], Purged, &[]),
@@ -124,6 +129,7 @@ impl Action {
             BeginPurge => "company.purge_begun",
             RetryProvisioning => "company.provisioning_retried",
             Update => "company.updated",
+            SignOutEveryone => "company.signed_out",
             Activate => "company.activated",
             Fail => "company.failed",
             FinishPurge => "company.purged",
@@ -140,7 +146,7 @@ pub(crate) fn transition(action: Action, standing: Standing) -> Result<Transitio
             BeginPurge | Delete => Ok(Transition::Already),
             FinishPurge => Ok(Transition::Becomes(Purged)),
             Suspend | Resume | EnterMaintenance | LeaveMaintenance | Undelete | RetryProvisioning | Update
-            | Activate | Fail => refused,
+            | SignOutEveryone | Activate | Fail => refused,
         };
     }
     if rule.already.contains(&standing.state) {
@@ -194,7 +200,7 @@ mod tests {
     const STATES: [State; 7] = [Provisioning, Active, Suspended, Maintenance, Failed, Deleted, Purged];
 
     /// A letter a state, in the order of [`STATES`]: the state that it becomes, `=` already there, `.` refused.
-    const TABLE: [(Action, &str); 12] = [
+    const TABLE: [(Action, &str); 13] = [
         (Suspend, ".S=S..."),
         (Resume, ".=A...."),
         (EnterMaintenance, ".M.=..."),
@@ -204,13 +210,14 @@ mod tests {
         (BeginPurge, "....DD="),
         (RetryProvisioning, "==..P.."),
         (Update, "PASMFD."),
+        (SignOutEveryone, ".ASM.D."),
         (Activate, "A......"),
         (Fail, "F......"),
         (FinishPurge, "......."),
     ];
 
     /// The same once the purge has begun, which a company that is DELETED alone can be in.
-    const PURGING: &str = "....=.=....X";
+    const PURGING: &str = "....=.=.....X";
 
     fn outcome(action: Action, standing: Standing) -> char {
         match transition(action, standing) {

@@ -5,8 +5,8 @@ use tenantry_api::catalog::v1::company_service_server::CompanyService;
 use tenantry_api::catalog::v1::{
     Company, CreateCompanyRequest, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest,
     LeaveMaintenanceRequest, ListCompaniesRequest, ListCompaniesResponse, PurgeCompanyRequest, RegisterCompanyRequest,
-    ResumeCompanyRequest, RetryProvisioningRequest, SuspendCompanyRequest, UndeleteCompanyRequest,
-    UpdateCompanyRequest,
+    ResumeCompanyRequest, RetryProvisioningRequest, SignOutEveryoneRequest, SuspendCompanyRequest,
+    UndeleteCompanyRequest, UpdateCompanyRequest,
 };
 use tenantry_idempotency::Fingerprint;
 use tenantry_ids::CompanyId;
@@ -110,6 +110,13 @@ impl CompanyService for CompanyGrpc {
         let (id, ask) = (parse_field("id", &call.body.id)?, Ask::to(Action::RetryProvisioning));
         let view = lifecycle::begin(&self.0, &call.context, id, &ask, !call.body.no_wait).await?;
         Ok(Response::new(company_for_operator(view)))
+    }
+
+    async fn sign_out_everyone(&self, request: Request<SignOutEveryoneRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        let (id, ask) = (parse_field("id", &call.body.id)?, Ask::to(Action::SignOutEveryone));
+        let view = lifecycle::apply(&self.0, &call.context, id, &ask).await?;
+        Ok(Response::new(as_seen_by(call.context.caller(), view)))
     }
 }
 

@@ -8,6 +8,7 @@ mod m20260101_000300_users;
 mod m20260101_000400_signing_keys;
 mod m20260101_000500_events;
 mod m20260101_000600_lifecycle;
+mod m20260101_000700_tenant_changes;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -18,5 +19,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000400_signing_keys::Migration)
         .add(m20260101_000500_events::Migration)
         .add(m20260101_000600_lifecycle::Migration)
+        .add(m20260101_000700_tenant_changes::Migration)
         .build()
 }
