@@ -11,8 +11,7 @@ use super::{App, changes, credentials_invalid};
 use crate::domain::{Email, Role, check_password};
 use crate::secrets::Credential;
 use crate::store::entities::{invitation, membership, user};
-use crate::store::people::{self, Lock};
-use crate::store::{StoreError, companies, events};
+use crate::store::{StoreError, companies, events, people};
 
 /// An invitation, with its secret.
 pub(crate) struct Invited {
@@ -160,7 +159,7 @@ async fn attempt_removal(
     let tx = app.db.begin().await?;
     // Of two owners who remove each other one is left.
     companies::lock(&tx, company).await?;
-    people::lock_user(&tx, user, Lock::Alone).await?;
+    people::lock_user(&tx, user).await?;
     let now = app.now();
     let role = people::role_in(&tx, company, user).await?.ok_or_else(not_found)?;
     let own = people::role_in(&tx, company, caller).await?;

@@ -6,8 +6,7 @@ use tenantry_rpc::{Context, Error};
 
 use super::attempt::{Attempt, repeat};
 use super::{App, changes, credentials_invalid};
-use crate::store::events;
-use crate::store::people::{self, Lock};
+use crate::store::{events, people};
 
 /// Changes the caller's password, and ends every token that they have.
 pub(crate) async fn change(app: &App, context: &Context, current: &str, new: &str) -> Result<(), Error> {
@@ -25,7 +24,7 @@ pub(crate) async fn change(app: &App, context: &Context, current: &str, new: &st
 
 async fn attempt(app: &App, actor: &str, id: UserId, (old, new): (&str, &str)) -> Result<(), Attempt> {
     let tx = app.db.begin().await?;
-    let locked = people::lock_user(&tx, id, Lock::Alone).await?;
+    let locked = people::lock_user(&tx, id).await?;
     // Changed meanwhile: what was proven is not the password any more.
     locked.filter(|user| user.password_hash == old).ok_or_else(credentials_invalid)?;
     let now = app.now();

@@ -8,9 +8,8 @@ use tenantry_rpc::{Error, Reason};
 use super::{App, changes, credentials_invalid};
 use crate::domain::{Email, OPERATOR_SCOPES, Role};
 use crate::secrets::Credential;
-use crate::store::companies;
 use crate::store::entities::{company, user};
-use crate::store::people::{self, Lock};
+use crate::store::{companies, people};
 
 /// `client_id` of every token (RFC 9068 demands one): our own sign-in.
 const CLIENT: &str = "tenantry";
@@ -74,7 +73,7 @@ async fn stand_still(
     role: Role,
 ) -> Result<DateTime<Utc>, Error> {
     let tx = app.db.begin().await?;
-    let locked = people::lock_user(&tx, seen.id, Lock::WithOthers).await?;
+    let locked = people::lock_user(&tx, seen.id).await?;
     locked.filter(|user| user.password_hash == seen.password_hash).ok_or_else(credentials_invalid)?;
     let now = app.now();
     if people::role_in(&tx, company.id, seen.id).await? != Some(role) {

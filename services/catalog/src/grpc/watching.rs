@@ -43,7 +43,8 @@ pub(super) fn watched(message: Message) -> WatchTenantsResponse {
         Event::Heartbeat => Wire::Heartbeat(WatchHeartbeat {}),
         Event::Resync => Wire::Resync(WatchResync {}),
     };
-    WatchTenantsResponse { cursor: Cursor(message.position).to_string(), event: Some(event) }
+    let cursor = message.position.map(|position| Cursor(position).to_string()).unwrap_or_default();
+    WatchTenantsResponse { cursor, event: Some(event) }
 }
 
 fn tenant(now: TenantNow) -> TenantChange {

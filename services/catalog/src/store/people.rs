@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, LockType};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -45,22 +45,11 @@ pub(crate) async fn insert_user(
     Ok(())
 }
 
-/// How a row is locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lock {
-    Alone,
-    WithOthers,
-}
-
-/// Locks a user until the transaction ends. Whoever ends what the user's tokens are good for holds this lock, alone;
-/// whoever issues one holds it with others: so each sees what the other has done. The first statement of its
-/// transaction, since what is read before may be of another time.
-pub(crate) async fn lock_user(tx: &CentralTx, id: UserId, lock: Lock) -> Result<Option<user::Model>, StoreError> {
-    let lock = match lock {
-        Lock::Alone => LockType::Update,
-        Lock::WithOthers => LockType::Share,
-    };
-    Ok(user::Entity::find_by_id(id).lock(lock).one(tx.raw()).await?)
+/// Locks a user until the transaction ends. Whoever ends what the user's tokens are good for holds this lock, and so
+/// does whoever issues one: each sees what the other has done. Alone, since MariaDB has no word for less. To be the
+/// first statement of its transaction, but for the company's lock: what is read before may be of another time.
+pub(crate) async fn lock_user(tx: &CentralTx, id: UserId) -> Result<Option<user::Model>, StoreError> {
+    Ok(user::Entity::find_by_id(id).lock_exclusive().one(tx.raw()).await?)
 }
 
 pub(crate) async fn find_user_by_id(

@@ -17,7 +17,8 @@ use crate::store::{StoreError, changes as store};
 /// Something told to a subscriber, with what it can go on from afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
-    pub(crate) position: i64,
+    /// `None` while it is still being told what is in force: to go on from here would leave out the rest of that.
+    pub(crate) position: Option<i64>,
     pub(crate) event: Event,
 }
 
@@ -43,10 +44,11 @@ pub(crate) fn watch(app: &Arc<App>, position: Option<i64>) -> Result<mpsc::Recei
         Error::new(Reason::Overloaded, "too many watch already; try again later").retry_after(Duration::from_secs(5))
     })?;
     let (to, messages) = mpsc::channel(1);
-    let subscriber = Subscriber { app: app.clone(), position: app.changes.position(), to };
+    let current = app.changes.position();
+    let subscriber = Subscriber { app: app.clone(), position: None, to };
     let task = async move {
         // Its only failure is that nobody listens any more.
-        let _ = subscriber.run(subscription, position).await;
+        let _ = subscriber.run(subscription, position, current).await;
     };
     app.tasks.spawn(task);
     Ok(messages)
@@ -55,7 +57,7 @@ pub(crate) fn watch(app: &Arc<App>, position: Option<i64>) -> Result<mpsc::Recei
 struct Subscriber {
     app: Arc<App>,
     /// What it can go on from.
-    position: i64,
+    position: Option<i64>,
     to: mpsc::Sender<Result<Message, Error>>,
 }
 
@@ -63,17 +65,16 @@ struct Subscriber {
 struct Gone;
 
 impl Subscriber {
-    async fn run(mut self, mut subscription: Subscription, from: Option<i64>) -> Result<(), Gone> {
+    async fn run(mut self, mut subscription: Subscription, from: Option<i64>, current: i64) -> Result<(), Gone> {
         // Everything from here on is in the subscription, so that what is read of the log now may overlap with it,
         // and leaves nothing out.
-        let current = self.position;
         let beginning = match beginning(&self.app, from).await {
             Ok(beginning) => beginning,
             Err(error) => return self.fail(error.into()).await,
         };
-        self.position = match (&beginning, from) {
-            (Beginning::Missed(_), Some(from)) => from,
-            (Beginning::Missed(_) | Beginning::Anew { .. }, _) => current,
+        self.position = match &beginning {
+            Beginning::Missed(_) => from,
+            Beginning::Anew { .. } => None,
         };
         self.tell(Event::Start {
             heartbeat: self.app.changes.settings.heartbeat(),
@@ -89,7 +90,7 @@ impl Subscriber {
                 self.tell_all(in_force).await?;
             }
         }
-        self.position = self.position.max(current);
+        self.position = self.position.max(Some(current));
         self.tell(Event::Heartbeat).await?;
         self.go_on(&mut subscription).await
     }
@@ -103,7 +104,7 @@ impl Subscriber {
             tokio::select! {
                 next = subscription.next() => match next {
                     Some(Next::Entry(entry)) => {
-                        self.position = self.position.max(entry.position);
+                        self.position = self.position.max(Some(entry.position));
                         self.tell(Event::News(entry.news.clone())).await?;
                     }
                     Some(Next::Lost) => self.resync().await?,
@@ -112,7 +113,7 @@ impl Subscriber {
                 _ = heartbeat.tick() => {
                     // Without a look at the log nobody knows that nothing has happened.
                     if app.changes.is_current(period) {
-                        self.position = self.position.max(subscription.position(&app.changes).unwrap_or_default());
+                        self.position = self.position.max(subscription.position(&app.changes));
                         self.tell(Event::Heartbeat).await?;
                     }
                 }
@@ -128,11 +129,14 @@ impl Subscriber {
 
     /// What was meant for the subscriber is gone.
     async fn resync(&mut self) -> Result<(), Gone> {
-        self.position = self.position.max(self.app.changes.position());
+        let current = self.app.changes.position();
         match in_force(&self.app).await {
             Ok(in_force) => {
+                self.position = None;
                 self.tell(Event::Resync).await?;
-                self.tell_all(in_force).await
+                self.tell_all(in_force).await?;
+                self.position = Some(current);
+                self.tell(Event::Heartbeat).await
             }
             Err(error) => self.fail(error.into()).await,
         }
