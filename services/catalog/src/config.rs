@@ -7,6 +7,7 @@ use clap::Args;
 use tenantry_rpc::auth::ServiceKeyFiles;
 use tenantry_rpc::server::{Mode, ServerConfig};
 
+use crate::app::changes::WatchSettings;
 use crate::app::provisioning::WorkerSettings;
 use crate::secrets::{PasswordConfig, SealingConfig};
 use crate::store::CentralConfig;
@@ -32,6 +33,9 @@ pub struct CatalogConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub provisioning: WorkerSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watching: WatchSettings,
 
     /// The address of the migrator.
     #[arg(long, env = "CATALOG_MIGRATOR_ADDRESS", default_value = "http://127.0.0.1:50052")]
@@ -87,6 +91,7 @@ impl CatalogConfig {
             identity,
             passwords: PasswordConfig::default(),
             provisioning: WorkerSettings::default(),
+            watching: WatchSettings::default(),
             migrator_address: "http://127.0.0.1:50052".to_owned(),
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),

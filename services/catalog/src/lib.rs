@@ -13,6 +13,7 @@ mod secrets;
 mod server;
 mod store;
 
+pub use app::changes::WatchSettings;
 pub use app::operators::BootstrapError;
 pub use app::provisioning::WorkerSettings;
 pub use bootstrap::{Shown, bootstrap_operator};

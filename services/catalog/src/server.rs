@@ -18,8 +18,10 @@ use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::CatalogConfig;
+use crate::app::changes::{Changes, follow};
 use crate::app::keyring::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
@@ -90,6 +92,9 @@ impl Catalog {
             keyring,
             progress: Progress::new(),
             rotations: Progress::new(),
+            changes: Changes::new(config.watching.clone()),
+            tasks: TaskTracker::new(),
+            stopping: Shutdown::new(),
             settings: settings_of(&config),
         });
         let name = format!("{NAME}-{}", ids.uuid());
@@ -110,7 +115,22 @@ impl Started for Catalog {
 
     async fn serve(self, shutdown: Shutdown) {
         let Self { app, server, worker, rotations } = self;
-        tokio::join!(server.serve(shutdown.clone()), worker.run(shutdown.clone()), rotations.run(shutdown));
+        let stopping = async {
+            shutdown.begun().await;
+            app.stopping.begin();
+        };
+        tokio::join!(
+            server.serve(shutdown.clone()),
+            worker.run(shutdown.clone()),
+            rotations.run(shutdown.clone()),
+            follow(app.clone(), shutdown.clone()),
+            stopping,
+        );
+        app.tasks.close();
+        tokio::select! {
+            () = app.tasks.wait() => {}
+            () = shutdown.forced() => {}
+        }
         if let Err(error) = app.db.clone().close().await {
             tracing::debug!(%error, "the central database did not close");
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tenantry_rpc::auth::ServiceKeyFiles;
 use tenantry_rpc::server::{Mode, ServerConfig};
-use tenantry_tenancy::{PlacementCacheConfig, PoolConfig};
+use tenantry_tenancy::{FollowConfig, PlacementCacheConfig, PoolConfig};
 
 /// Everything `crm serve` can be told.
 #[derive(Debug, Clone, Args)]
@@ -20,6 +20,9 @@ pub struct CrmConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub placements: PlacementCacheConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub follow: FollowConfig,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub pool: PoolConfig,
@@ -45,6 +48,7 @@ impl CrmConfig {
             server: ServerConfig::at(listen, mode),
             identity,
             placements: PlacementCacheConfig::default(),
+            follow: FollowConfig::default(),
             pool: PoolConfig::default(),
             catalog_address: "http://127.0.0.1:50051".to_owned(),
             tenants_file: None,

@@ -12,7 +12,8 @@ use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tenantry_tenancy::{
-    CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, GrpcDirectory, Pools, TenancyLayer,
+    CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, GrpcDirectory, Pools, Revocations,
+    TenancyLayer, TenantFollower,
 };
 use tokio::net::TcpListener;
 
@@ -47,6 +48,7 @@ pub enum StartError {
 pub struct Crm {
     pools: Arc<Pools>,
     server: BoundServer,
+    follower: Option<TenantFollower>,
 }
 
 impl Crm {
@@ -54,6 +56,7 @@ impl Crm {
     pub async fn start(config: CrmConfig, listener: TcpListener) -> Result<Self, StartError> {
         config.placements.validate()?;
         config.pool.validate()?;
+        config.follow.validate()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
         let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
@@ -64,17 +67,24 @@ impl Crm {
 
         let directory: Arc<dyn Directory> = match &config.tenants_file {
             Some(file) => Arc::new(FileDirectory::open(file).await?),
-            None => Arc::new(GrpcDirectory::new(catalog)),
+            None => Arc::new(GrpcDirectory::new(catalog.clone())),
         };
+        let directory = Arc::new(CachedDirectory::new(directory, &config.placements));
+        let (revocations, ids) = (Arc::new(Revocations::new()), Arc::new(SystemIds));
+        // A file tells of no changes: it is asked again.
+        let follower = config
+            .tenants_file
+            .is_none()
+            .then(|| TenantFollower::new(catalog, directory.clone(), revocations.clone(), ids.clone(), config.follow));
         let pools = Arc::new(Pools::new(config.pool));
-        let tenancy = TenancyLayer::new(CachedDirectory::new(directory, &config.placements), pools.clone(), SCHEMA);
-        let app = Arc::new(App { clock, ids: Arc::new(SystemIds) });
+        let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), SCHEMA);
+        let app = Arc::new(App { clock, ids });
         let server = ServerBuilder::new(NAME, config.server)
             .service(PersonServiceServer::new(PersonGrpc(app)))
             .layer(tenancy)
             .build(Arc::new(verifier), listener)
             .await?;
-        Ok(Self { pools, server })
+        Ok(Self { pools, server, follower })
     }
 }
 
@@ -84,7 +94,12 @@ impl Started for Crm {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        self.server.serve(shutdown.clone()).await;
+        let follow = async {
+            if let Some(follower) = self.follower {
+                follower.run(shutdown.clone()).await;
+            }
+        };
+        tokio::join!(self.server.serve(shutdown.clone()), follow);
         tokio::select! {
             () = self.pools.close_all() => {}
             () = shutdown.forced() => {}

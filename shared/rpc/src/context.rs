@@ -38,6 +38,7 @@ pub struct UserClaims {
     pub(crate) user: UserId,
     pub(crate) tenant: CompanyId,
     pub(crate) access_epoch: u64,
+    pub(crate) issued_at: i64,
     pub(crate) roles: Vec<String>,
     pub(crate) scopes: Vec<String>,
 }
@@ -63,6 +64,11 @@ impl UserClaims {
     /// The tenant's access epoch when the token was issued.
     pub fn access_epoch(&self) -> u64 {
         self.access_epoch
+    }
+
+    /// When the token was issued, in seconds since 1970.
+    pub fn issued_at(&self) -> i64 {
+        self.issued_at
     }
 
     /// The user's roles in the company.

@@ -58,10 +58,7 @@ fn placement(tenant: CompanyId, answer: ResolveTenantResponse) -> Result<Placeme
         server: answer.server,
         database: answer.database,
         endpoint,
-        maintenance_retry: u64::try_from(answer.maintenance_retry_seconds)
-            .ok()
-            .filter(|seconds| *seconds > 0)
-            .map(Duration::from_secs),
+        maintenance_retry: maintenance_retry(answer.maintenance_retry_seconds),
     })
 }
 
@@ -69,7 +66,12 @@ fn malformed(what: &str) -> ResolveError {
     ResolveError::unavailable(format!("the directory answered {what}"))
 }
 
-fn state(state: CompanyState) -> Option<TenantState> {
+/// When callers are to come back, where somebody has said so.
+pub(crate) fn maintenance_retry(seconds: i32) -> Option<Duration> {
+    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+pub(crate) fn state(state: CompanyState) -> Option<TenantState> {
     match state {
         CompanyState::Unspecified => None,
         CompanyState::Provisioning => Some(TenantState::Provisioning),

@@ -10,7 +10,8 @@ use tonic::Status;
 
 use crate::handle::TenantAccess;
 use crate::{
-    CachedDirectory, CheckoutError, Directory, Placement, Pools, ResolveError, TenancyError, TenantDb, TenantState,
+    CachedDirectory, CheckoutError, Directory, Placement, Pools, ResolveError, Revocations, TenancyError, TenantDb,
+    TenantState,
 };
 
 /// How long a caller waits before another try when something is away.
@@ -31,15 +32,22 @@ pub struct SchemaRange {
 
 /// Opens the road for users' calls. Other callers' calls pass without a handle.
 pub struct TenancyLayer {
-    directory: CachedDirectory<Arc<dyn Directory>>,
+    directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
+    revocations: Arc<Revocations>,
     pools: Arc<Pools>,
     schema: SchemaRange,
 }
 
 impl TenancyLayer {
-    /// The layer of one service.
-    pub fn new(directory: CachedDirectory<Arc<dyn Directory>>, pools: Arc<Pools>, schema: SchemaRange) -> Self {
-        Self { directory, pools, schema }
+    /// The layer of one service. It shares directory and revocations with a
+    /// [`TenantFollower`](crate::TenantFollower), where there is one to follow.
+    pub fn new(
+        directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
+        revocations: Arc<Revocations>,
+        pools: Arc<Pools>,
+        schema: SchemaRange,
+    ) -> Self {
+        Self { directory, revocations, pools, schema }
     }
 
     async fn placement(&self, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
@@ -67,6 +75,9 @@ impl TenancyLayer {
         check_state(placement.state, placement.maintenance_retry)?;
         if claims.access_epoch() < placement.access_epoch {
             return Err(Error::new(Reason::TokenStale, "the company has signed everyone out; sign in again"));
+        }
+        if self.revocations.refuse(claims) {
+            return Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"));
         }
         self.schema.check(&placement.schema_version)?;
         TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())

@@ -165,11 +165,13 @@
 mod directory;
 mod engine;
 mod error;
+mod follower;
 mod grpc_directory;
 mod handle;
 mod layer;
 mod placement;
 mod pool;
+mod revocations;
 #[cfg(test)]
 mod tests;
 
@@ -178,8 +180,10 @@ pub use directory::{
 };
 pub use engine::Isolation;
 pub use error::{CheckoutError, ConfigError, Retryable, TenancyError};
+pub use follower::{FollowConfig, TenantFollower};
 pub use grpc_directory::GrpcDirectory;
 pub use handle::{TenantConn, TenantConnection, TenantDb, TenantTx, TxOptions, TxScope};
 pub use layer::{SchemaRange, TenancyLayer, TenantCall};
 pub use placement::{Endpoint, Engine, Placement, TenantState};
 pub use pool::{PoolConfig, PoolStats, Pools};
+pub use revocations::Revocations;

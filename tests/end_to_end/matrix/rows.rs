@@ -16,6 +16,10 @@ pub(crate) enum Elsewhere {
     OwnData,
 }
 
+/// The RPCs that end the tokens of those who make them: everybody signs in again afterwards.
+pub(crate) const ENDS_TOKENS: &[&str] =
+    &["tenantry.catalog.v1.CompanyService/SignOutEveryone", "tenantry.catalog.v1.TokenService/ChangePassword"];
+
 /// Two functions from one list, so that it is complete by the same token: `names` and `body`.
 macro_rules! rows {
     ($world:ident: $($rpc:literal $([$elsewhere:expr])? => $body:expr,)+) => {
@@ -67,6 +71,7 @@ rows! { world:
     "tenantry.catalog.v1.CompanyService/PurgeCompany" => json!({ "id": world.deleted().await?, "force": true }),
     "tenantry.catalog.v1.CompanyService/RetryProvisioning" => json!({ "id": world.spare().await? }),
     "tenantry.catalog.v1.CompanyService/RotateDatabaseCredential" => json!({ "id": world.one.id }),
+    "tenantry.catalog.v1.CompanyService/SignOutEveryone" => json!({ "id": world.at_its_first_epoch().await? }),
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
     "tenantry.catalog.v1.MembershipService/InviteMember" => json!({
         "company_id": world.one.id,
@@ -77,10 +82,16 @@ rows! { world:
         "secret": world.invitation().await?,
         "password": PASSWORD,
     }),
+    "tenantry.catalog.v1.MembershipService/ListMembers" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.MembershipService/RemoveMember" => json!({
+        "company_id": world.one.id,
+        "user_id": world.member().await?,
+    }),
     "tenantry.catalog.v1.OperatorService/IssueOperatorToken" => json!({
         "credential": world.sandbox.operator_credential()?,
     }),
     "tenantry.catalog.v1.TenantDirectoryService/ResolveTenant" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.TenantDirectoryService/WatchTenants" => json!({}),
     "tenantry.catalog.v1.TenantDirectoryService/ListTenants" => json!({ "page_size": 10 }),
     "tenantry.catalog.v1.TenantDirectoryService/ReportSchemaVersions" => json!({
         "reports": [{
@@ -91,6 +102,11 @@ rows! { world:
         }],
     }),
     "tenantry.catalog.v1.TokenService/Login" => json!({ "email": world.one.owner_email, "password": PASSWORD }),
+    // To the same one, so that everybody can sign in again.
+    "tenantry.catalog.v1.TokenService/ChangePassword" [Elsewhere::OwnData] => json!({
+        "current_password": world.password_of_unrevoked().await?,
+        "new_password": PASSWORD,
+    }),
 
     "tenantry.crm.v1.PersonService/CreatePerson" [Elsewhere::OwnData] => json!({
         "person": { "name": "Ada", "surname": "Lovelace", "labels": { "tier": "gold" } },

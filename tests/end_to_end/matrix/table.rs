@@ -32,6 +32,7 @@ impl Outcome {
                 "TOKEN_INVALID" => "invalid",
                 "TOKEN_EXPIRED" => "expired",
                 "TOKEN_STALE" => "stale",
+                "TOKEN_REVOKED" => "revoked",
                 "CALLER_NOT_ALLOWED" => "caller",
                 "SCOPE_MISSING" => "scope",
                 "OTHER_TENANT" => "tenant",

@@ -29,6 +29,8 @@ pub(crate) struct World {
 pub(crate) struct Company {
     pub(crate) id: String,
     pub(crate) owner_email: String,
+    /// Of those who are signed in, in the order of the sessions.
+    emails: Vec<String>,
     /// A session per role, weakest first.
     pub(crate) sessions: Vec<(&'static str, Session)>,
 }
@@ -91,6 +93,35 @@ impl World {
         text(&self.operate("EnterMaintenance", body).await?, "id")
     }
 
+    /// The first company, with all its tokens good again: every call that is to succeed ends them.
+    pub(crate) async fn at_its_first_epoch(&self) -> anyhow::Result<String> {
+        self.sandbox.run_in_central("UPDATE companies SET access_epoch = 1").await?;
+        Ok(self.one.id.clone())
+    }
+
+    /// Everybody's password, with nobody's tokens revoked: every call that is to succeed revokes them.
+    pub(crate) async fn password_of_unrevoked(&self) -> anyhow::Result<&'static str> {
+        self.sandbox.run_in_central("DELETE FROM tenant_changes WHERE subject IS NOT NULL").await?;
+        Ok(PASSWORD)
+    }
+
+    /// Everybody of both companies has a new token.
+    pub(crate) async fn sign_in_again(&mut self) -> anyhow::Result<()> {
+        for company in [&mut self.one, &mut self.other] {
+            for (at, email) in company.emails.iter().enumerate() {
+                company.sessions[at].1 = Session::sign_in(&self.wire, email, &company.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A new member of the first company: the user's id.
+    pub(crate) async fn member(&self) -> anyhow::Result<String> {
+        let accept = json!({ "secret": self.invitation().await?, "password": PASSWORD });
+        let rpc = "tenantry.catalog.v1.MembershipService/AcceptInvitation";
+        text(&self.wire.ask(rpc, None, accept).await?, "user_id")
+    }
+
     /// A rollout that has looked at one database and soaks for an hour; the only one under way.
     pub(crate) async fn rollout(&self) -> anyhow::Result<String> {
         let fleet = self.roll("GetFleetStatus", json!({})).await?;
@@ -135,14 +166,16 @@ impl Company {
         let owner_email = fresh_email();
         let registration = json!({ "name": "Matrix", "owner_email": owner_email, "owner_password": PASSWORD });
         let company = wire.ask("tenantry.catalog.v1.CompanyService/RegisterCompany", None, registration).await?;
-        let mut company = Self { id: text(&company, "id")?, owner_email, sessions: Vec::new() };
-        let owner = Session::sign_in(wire, &company.owner_email).await?;
+        let mut company = Self { id: text(&company, "id")?, owner_email, emails: Vec::new(), sessions: Vec::new() };
+        let owner = Session::sign_in(wire, &company.owner_email, &company.id).await?;
         company.sessions.push(("owner", owner));
+        company.emails.push(company.owner_email.clone());
         for (at, role) in ROLES.into_iter().filter(|role| *role != "owner").enumerate() {
             let email = fresh_email();
             let accept = json!({ "secret": company.invite(wire, &email, role).await?, "password": PASSWORD });
             wire.ask("tenantry.catalog.v1.MembershipService/AcceptInvitation", None, accept).await?;
-            company.sessions.insert(at, (role, Session::sign_in(wire, &email).await?));
+            company.sessions.insert(at, (role, Session::sign_in(wire, &email, &company.id).await?));
+            company.emails.insert(at, email);
         }
         Ok(company)
     }
@@ -170,8 +203,8 @@ impl Company {
 }
 
 impl Session {
-    async fn sign_in(wire: &Wire, email: &str) -> anyhow::Result<Self> {
-        let login = json!({ "email": email, "password": PASSWORD });
+    async fn sign_in(wire: &Wire, email: &str, company: &str) -> anyhow::Result<Self> {
+        let login = json!({ "email": email, "password": PASSWORD, "company_id": company });
         Self::of(&wire.ask("tenantry.catalog.v1.TokenService/Login", None, login).await?)
     }
 

@@ -9,7 +9,7 @@ use super::App;
 use super::attempt::{Attempt, repeat};
 use crate::store::entities::{company, company_database};
 pub(crate) use crate::store::fleet::Report;
-use crate::store::{companies, events, fleet};
+use crate::store::{changes, companies, events, fleet};
 
 /// The name of the list of tenants in page tokens.
 pub(crate) const LIST: &str = "tenants";
@@ -53,7 +53,10 @@ async fn attempt(app: &App, actor: &str, reports: &[Report]) -> Result<usize, At
             });
         }
     }
+    let changed: Vec<_> = news.iter().filter_map(|event| event.company).collect();
     events::append_all(&tx, news, now).await?;
+    changes::append(&tx, changed, now).await?;
     tx.commit().await?;
+    app.changes.wake();
     Ok(accepted)
 }

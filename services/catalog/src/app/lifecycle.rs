@@ -13,7 +13,7 @@ use super::companies::{CompanyView, not_found, with_steps};
 use super::{App, provisioning};
 use crate::domain::{Action, Refusal, Standing, State, Transition, transition};
 use crate::store::entities::company;
-use crate::store::{CentralTx, StoreError, companies, events, provisioning as steps};
+use crate::store::{CentralTx, StoreError, changes, companies, events, provisioning as steps};
 
 /// A change that is asked for.
 #[derive(Debug, Clone)]
@@ -42,6 +42,7 @@ pub(crate) async fn apply(app: &App, context: &Context, id: CompanyId, ask: &Ask
     let actor = context.caller().subject();
     let company = repeat(|| attempt(app, &actor, id, ask)).await?;
     app.progress.wake();
+    app.changes.wake();
     with_steps(app, company).await
 }
 
@@ -62,7 +63,10 @@ pub(super) async fn purge_overdue(app: &App, actor: &str, limit: u64) -> Result<
     let overdue = companies::grace_over(&app.db, app.now(), limit).await?;
     for id in &overdue {
         match attempt(app, actor, *id, &Ask::to(Action::BeginPurge)).await {
-            Ok(_) => tracing::info!(tenant = %id, "the grace of a deleted company has ended; its purge begins"),
+            Ok(_) => {
+                app.changes.wake();
+                tracing::info!(tenant = %id, "the grace of a deleted company has ended; its purge begins");
+            }
             // Another replica was faster, or somebody has undeleted it. The next look tells.
             Err(Attempt::Again) => {}
             Err(Attempt::Failed(error)) => tracing::warn!(tenant = %id, %error, "a purge cannot begin"),
@@ -98,10 +102,12 @@ async fn attempt(app: &App, actor: &str, id: CompanyId, ask: &Ask) -> Result<com
         | Action::Undelete
         | Action::Update
         | Action::RotateCredential
+        | Action::SignOutEveryone
         | Action::Activate
         | Action::Fail
         | Action::FinishPurge => {}
     }
+    changes::append(&tx, [id], now).await?;
     tx.commit().await?;
     Ok(saved)
 }
@@ -131,6 +137,7 @@ fn after(before: &company::Model, ask: &Ask, state: State, now: DateTime<Utc>, g
             after.state_reason = Some(ask.reason.clone());
             after.maintenance_retry_s = None;
         }
+        Action::SignOutEveryone => after.access_epoch += 1,
         Action::EnterMaintenance => {
             after.state_reason = Some(ask.reason.clone());
             after.maintenance_retry_s = ask.retry_s;

@@ -1,6 +1,7 @@
 //! The use cases, one async function each. A use case owns its transaction.
 
 mod attempt;
+pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod directory;
 pub(crate) mod fleet;
@@ -8,6 +9,7 @@ pub(crate) mod keyring;
 pub(crate) mod lifecycle;
 pub(crate) mod members;
 pub(crate) mod operators;
+pub(crate) mod passwords;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod rotation;
@@ -19,8 +21,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tenantry_ids::IdSource;
-use tenantry_rpc::{Clock, Error, Reason};
+use tenantry_rpc::{Clock, Error, Reason, Shutdown};
+use tokio_util::task::TaskTracker;
 
+use crate::app::changes::Changes;
 use crate::app::keyring::Keyring;
 use crate::app::provisioning::Progress;
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
@@ -37,6 +41,11 @@ pub(crate) struct App {
     pub(crate) progress: Progress,
     /// As `progress`, of credentials.
     pub(crate) rotations: Progress,
+    pub(crate) changes: Changes,
+    /// What goes on without its caller.
+    pub(crate) tasks: TaskTracker,
+    /// Begun when this process is to stop: streams end then.
+    pub(crate) stopping: Shutdown,
     pub(crate) settings: Settings,
 }
 
@@ -51,6 +60,16 @@ pub(crate) struct Settings {
     pub(crate) deletion_grace: Duration,
     /// For how long a credential works after another one has taken its place.
     pub(crate) credential_drain: Duration,
+}
+
+/// How long after its end a token may still be taken: clocks are not one.
+const TOKEN_LEEWAY: Duration = Duration::from_secs(60);
+
+impl Settings {
+    /// For how long a revocation is of any use.
+    pub(crate) fn revocations_kept(&self) -> Duration {
+        self.token_lifetime + TOKEN_LEEWAY
+    }
 }
 
 impl App {

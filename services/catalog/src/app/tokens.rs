@@ -1,14 +1,14 @@
 //! Signing in.
 
 use chrono::{DateTime, Utc};
-use tenantry_ids::CompanyId;
+use tenantry_ids::{CompanyId, UserId};
 use tenantry_rpc::auth::{AccessClaims, Subject};
 use tenantry_rpc::{Error, Reason};
 
-use super::{App, credentials_invalid};
+use super::{App, changes, credentials_invalid};
 use crate::domain::{Email, OPERATOR_SCOPES, Role};
 use crate::secrets::Credential;
-use crate::store::entities::company;
+use crate::store::entities::{company, user};
 use crate::store::{companies, people};
 
 /// `client_id` of every token (RFC 9068 demands one): our own sign-in.
@@ -50,13 +50,9 @@ pub(crate) async fn login(
     if memberships.len() > 1 {
         return Ok(SignIn::Choose(memberships));
     }
-    let (company, role) = memberships.pop().ok_or_else(|| {
-        Error::new(
-            Reason::NoMembership,
-            "the user does not belong to this company, or to none; ask an owner for an invitation",
-        )
-    })?;
+    let (company, role) = memberships.pop().ok_or_else(no_membership)?;
     check_state(&company)?;
+    let issued_at = stand_still(app, &user, &company, role).await?;
     let claims = Claims {
         subject: Subject::User(user.id),
         tenant: Some((company.id, company.access_epoch)),
@@ -64,7 +60,35 @@ pub(crate) async fn login(
         roles: vec![role.as_str().to_owned()],
         audiences,
     };
-    Ok(SignIn::Token(issue(app, claims).await?, company.id))
+    Ok(SignIn::Token(issue(app, claims, issued_at).await?, company.id))
+}
+
+/// Makes sure that what was proven still holds, and says when: whoever revokes the user's tokens after that revokes
+/// one that is dated so. A token is dated ahead, by a second as a rule, where one of now would be among those that
+/// were revoked just before.
+async fn stand_still(
+    app: &App,
+    seen: &user::Model,
+    company: &company::Model,
+    role: Role,
+) -> Result<DateTime<Utc>, Error> {
+    let tx = app.db.begin().await?;
+    let locked = people::lock_user(&tx, seen.id).await?;
+    locked.filter(|user| user.password_hash == seen.password_hash).ok_or_else(credentials_invalid)?;
+    let now = app.now();
+    if people::role_in(&tx, company.id, seen.id).await? != Some(role) {
+        return Err(no_membership());
+    }
+    let revoked = changes::revoked_before(&tx, company.id, seen.id).await?;
+    tx.commit().await?;
+    Ok(revoked.map_or(now, |revoked| revoked.max(now)))
+}
+
+fn no_membership() -> Error {
+    Error::new(
+        Reason::NoMembership,
+        "the user does not belong to this company, or to none; ask an owner for an invitation",
+    )
 }
 
 /// A short token for an operator's credential.
@@ -79,7 +103,7 @@ pub(crate) async fn operator_token(app: &App, credential: &str, audiences: Vec<S
         roles: Vec::new(),
         audiences,
     };
-    issue(app, claims).await
+    issue(app, claims, app.now()).await
 }
 
 /// The company that a token is for.
@@ -101,6 +125,16 @@ pub(crate) fn check_state(company: &company::Model) -> Result<(), Error> {
     Err(Error::new(reason, message))
 }
 
+/// Whether tokens of the user for the company from then are accepted still.
+pub(crate) async fn check_revoked(app: &App, tenant: CompanyId, user: UserId, issued_at: i64) -> Result<(), Error> {
+    match changes::revoked_before(&app.db, tenant, user).await? {
+        Some(before) if issued_at < before.timestamp() => {
+            Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 struct Claims {
     subject: Subject,
     tenant: Option<(CompanyId, i64)>,
@@ -109,16 +143,15 @@ struct Claims {
     audiences: Vec<String>,
 }
 
-async fn issue(app: &App, claims: Claims) -> Result<Issued, Error> {
-    let now = app.now();
-    let expires_at = now + app.settings.token_lifetime;
+async fn issue(app: &App, claims: Claims, issued_at: DateTime<Utc>) -> Result<Issued, Error> {
+    let expires_at = app.now() + app.settings.token_lifetime;
     let key = app.keyring.signing_key().await?;
     let access = AccessClaims {
         iss: app.settings.issuer.clone(),
         aud: claims.audiences,
         sub: claims.subject,
         client_id: CLIENT.to_owned(),
-        iat: now.timestamp(),
+        iat: issued_at.timestamp(),
         exp: expires_at.timestamp(),
         nbf: None,
         jti: app.ids.uuid().to_string(),

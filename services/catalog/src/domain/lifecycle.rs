@@ -40,6 +40,8 @@ pub(crate) enum Action {
     Update,
     /// A new password for its database.
     RotateCredential,
+    /// Makes every token older than its epoch.
+    SignOutEveryone,
     /// Provisioning is done.
     Activate,
     /// Provisioning gave up.
@@ -88,6 +90,8 @@ enum Target {
 }
 
 const NOT_DELETED: &[State] = &[Provisioning, Active, Suspended, Maintenance, Failed];
+/// Where tokens are about that may be of use again.
+const SIGNED_IN: &[State] = &[Active, Suspended, Maintenance, Deleted];
 const NOT_PURGED: &[State] = &[Provisioning, Active, Suspended, Maintenance, Failed, Deleted];
 
 impl Action {
@@ -104,6 +108,7 @@ impl Action {
             RetryProvisioning => rule(&[Failed], Provisioning, &[Provisioning, Active]),
             Update => Rule { from: NOT_PURGED, to: Target::Unchanged, already: &[] },
             RotateCredential => Rule { from: &[Active, Suspended, Maintenance], to: Target::Unchanged, already: &[] },
+            SignOutEveryone => Rule { from: SIGNED_IN, to: Target::Unchanged, already: &[] },
             Activate => rule(&[Provisioning], Active, &[]),
             Fail => rule(&[Provisioning], Failed, &[]),
             FinishPurge => rule(&[Deleted], Purged, &[]),
@@ -128,6 +133,7 @@ impl Action {
             RetryProvisioning => "company.provisioning_retried",
             Update => "company.updated",
             RotateCredential => "company.credential_rotated",
+            SignOutEveryone => "company.signed_out",
             Activate => "company.activated",
             Fail => "company.failed",
             FinishPurge => "company.purged",
@@ -144,7 +150,7 @@ pub(crate) fn transition(action: Action, standing: Standing) -> Result<Transitio
             BeginPurge | Delete => Ok(Transition::Already),
             FinishPurge => Ok(Transition::Becomes(Purged)),
             Suspend | Resume | EnterMaintenance | LeaveMaintenance | Undelete | RetryProvisioning | Update
-            | RotateCredential | Activate | Fail => refused,
+            | RotateCredential | SignOutEveryone | Activate | Fail => refused,
         };
     }
     if rule.already.contains(&standing.state) {
@@ -209,6 +215,7 @@ mod tests {
         (RetryProvisioning, "==..P.."),
         (Update, "PASMFD."),
         (RotateCredential, ".ASM..."),
+        (SignOutEveryone, ".ASM.D."),
         (Activate, "A......"),
         (Fail, "F......"),
         (FinishPurge, "......."),

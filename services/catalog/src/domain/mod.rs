@@ -6,6 +6,7 @@ mod labels;
 mod lifecycle;
 mod roles;
 mod steps;
+mod tail;
 
 pub(crate) use company::{CompanyName, Slug, SlugChoice};
 pub(crate) use email::Email;
@@ -13,6 +14,7 @@ pub(crate) use labels::{Labels, Selector};
 pub(crate) use lifecycle::{Action, Refusal, Standing, State, Transition, transition};
 pub(crate) use roles::{OPERATOR_SCOPES, Role};
 pub(crate) use steps::{Step, Work};
+pub(crate) use tail::Tail;
 
 use tenantry_rpc::Violations;
 

@@ -16,10 +16,10 @@ pub(crate) enum Role {
     Owner,
 }
 
-const VIEWER: &[&str] = &["catalog.companies.read", "crm.people.read"];
-const MEMBER: &[&str] = &["crm.people.write"];
+const VIEWER: &[&str] = &["catalog.companies.read", "catalog.password.write", "crm.people.read"];
+const MEMBER: &[&str] = &["catalog.members.read", "crm.people.write"];
 const ADMIN: &[&str] = &["catalog.members.write"];
-const OWNER: &[&str] = &[];
+const OWNER: &[&str] = &["catalog.companies.sign_out"];
 
 /// What operators may do. Nothing in a company's database: for that they act for
 /// one of its users, by token exchange.
@@ -27,6 +27,7 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.companies.read",
     "catalog.companies.write",
     "catalog.companies.list",
+    "catalog.companies.sign_out",
     "migrator.databases.read",
     "migrator.databases.write",
     "migrator.rollouts.read",
@@ -49,8 +50,8 @@ impl Role {
         own.iter().filter(|(role, _)| *role <= self).flat_map(|(_, scopes)| scopes.iter().copied()).collect()
     }
 
-    /// Whether someone of this role can give `other`: nobody raises anybody above
-    /// themselves.
+    /// Whether someone of this role can give `other`, or take it away: nobody raises
+    /// anybody above themselves.
     pub(crate) fn can_grant(self, other: Role) -> bool {
         self >= Role::Admin && other <= self
     }

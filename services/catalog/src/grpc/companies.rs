@@ -6,7 +6,7 @@ use tenantry_api::catalog::v1::{
     Company, CreateCompanyRequest, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest,
     LeaveMaintenanceRequest, ListCompaniesRequest, ListCompaniesResponse, PurgeCompanyRequest, RegisterCompanyRequest,
     ResumeCompanyRequest, RetryProvisioningRequest, RotateDatabaseCredentialRequest, RotateDatabaseCredentialResponse,
-    SuspendCompanyRequest, UndeleteCompanyRequest, UpdateCompanyRequest,
+    SignOutEveryoneRequest, SuspendCompanyRequest, UndeleteCompanyRequest, UpdateCompanyRequest,
 };
 use tenantry_idempotency::Fingerprint;
 use tenantry_ids::CompanyId;
@@ -123,6 +123,13 @@ impl CompanyService for CompanyGrpc {
         let replay = Replayable::parse(&mut violations, &call.context, &call.body.request_id, fingerprint);
         let rotated = rotation::rotate(&self.0, &call.context, violations.finish(id)?, &replay).await?;
         Ok(Response::new(rotated_credential(rotated)))
+    }
+
+    async fn sign_out_everyone(&self, request: Request<SignOutEveryoneRequest>) -> Result<Response<Company>, Status> {
+        let call = Call::open(request)?;
+        let (id, ask) = (parse_field("id", &call.body.id)?, Ask::to(Action::SignOutEveryone));
+        let view = lifecycle::apply(&self.0, &call.context, id, &ask).await?;
+        Ok(Response::new(as_seen_by(call.context.caller(), view)))
     }
 }
 

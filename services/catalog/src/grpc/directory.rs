@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::Arc;
 
 use prost::Message;
@@ -5,16 +6,20 @@ use tenantry_api::MAX_MESSAGE_BYTES;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryService;
 use tenantry_api::catalog::v1::{
     ListTenantsRequest, ListTenantsResponse, ReportSchemaVersionsRequest, ReportSchemaVersionsResponse,
-    ResolveTenantRequest, ResolveTenantResponse, SchemaVersionReport, Tenant as TenantMessage,
+    ResolveTenantRequest, ResolveTenantResponse, SchemaVersionReport, Tenant as TenantMessage, WatchTenantsRequest,
+    WatchTenantsResponse,
 };
 use tenantry_ids::CompanyId;
 use tenantry_rpc::paging::{Page, PageSizes};
 use tenantry_rpc::{Call, Error, Violations, parse_field};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::convert::{company_state, visible_slug};
+use super::watching::{Cursor, watched};
 use crate::app::fleet::{self, Report, Tenant};
-use crate::app::{App, directory};
+use crate::app::{App, changes, directory};
 use crate::domain::Labels;
 
 /// A rollout reads the whole fleet, so its pages are large.
@@ -31,6 +36,8 @@ pub(crate) struct DirectoryGrpc(pub(crate) Arc<App>);
 
 #[tonic::async_trait]
 impl TenantDirectoryService for DirectoryGrpc {
+    type WatchTenantsStream = Pin<Box<dyn Stream<Item = Result<WatchTenantsResponse, Status>> + Send>>;
+
     async fn resolve_tenant(
         &self,
         request: Request<ResolveTenantRequest>,
@@ -48,6 +55,17 @@ impl TenantDirectoryService for DirectoryGrpc {
         let (only, page) = parse_list(call.body)?;
         let found = fleet::list(&self.0, &only, page).await?;
         Ok(Response::new(page_of(page, found)))
+    }
+
+    async fn watch_tenants(
+        &self,
+        request: Request<WatchTenantsRequest>,
+    ) -> Result<Response<Self::WatchTenantsStream>, Status> {
+        let cursor = Call::open(request)?.body.cursor;
+        let position = if cursor.is_empty() { None } else { Some(parse_field::<Cursor>("cursor", &cursor)?.0) };
+        let messages = ReceiverStream::new(changes::watch(&self.0, position)?);
+        let answers = messages.map(|message| message.map(watched).map_err(Status::from));
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn report_schema_versions(

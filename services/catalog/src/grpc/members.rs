@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use tenantry_api::catalog::v1::membership_service_server::MembershipService;
 use tenantry_api::catalog::v1::{
-    AcceptInvitationRequest, AcceptInvitationResponse, InviteMemberRequest, InviteMemberResponse,
+    AcceptInvitationRequest, AcceptInvitationResponse, InviteMemberRequest, InviteMemberResponse, ListMembersRequest,
+    ListMembersResponse, Member, RemoveMemberRequest, RemoveMemberResponse,
 };
+use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Call, Violations};
 use tonic::{Request, Response, Status};
 
@@ -48,5 +50,39 @@ impl MembershipService for MembershipGrpc {
             user_id: joined.user.to_string(),
             role: joined.role.as_str().to_owned(),
         }))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<ListMembersRequest>,
+    ) -> Result<Response<ListMembersResponse>, Status> {
+        let body = Call::open(request)?.body;
+        let mut violations = Violations::new();
+        let company = violations.parse("company_id", &body.company_id);
+        let page = Page::parse(&mut violations, members::LIST, body.page_size, &body.page_token);
+        let (rows, next_page_token) = members::list(&self.0, violations.finish(company)?, page).await?;
+        Ok(Response::new(ListMembersResponse { members: rows.into_iter().map(member).collect(), next_page_token }))
+    }
+
+    async fn remove_member(
+        &self,
+        request: Request<RemoveMemberRequest>,
+    ) -> Result<Response<RemoveMemberResponse>, Status> {
+        let call = Call::open(request)?;
+        let mut violations = Violations::new();
+        let company = violations.parse("company_id", &call.body.company_id);
+        let user = violations.parse("user_id", &call.body.user_id);
+        let (company, user) = violations.finish(company.zip(user))?;
+        members::remove(&self.0, &call.context, company, user).await?;
+        Ok(Response::new(RemoveMemberResponse {}))
+    }
+}
+
+fn member((membership, user): members::Member) -> Member {
+    Member {
+        user_id: user.id.to_string(),
+        email: user.email,
+        role: membership.role.as_str().to_owned(),
+        join_time: Some(timestamp(membership.created_at)),
     }
 }

@@ -8,6 +8,7 @@ mod keys;
 mod members;
 mod tenant_layer;
 mod tokens;
+mod watching;
 
 pub(crate) use companies::CompanyGrpc;
 pub(crate) use directory::DirectoryGrpc;

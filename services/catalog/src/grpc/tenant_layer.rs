@@ -6,9 +6,9 @@ use tonic::Status;
 
 use crate::app::{App, tokens};
 
-/// Refuses users' tokens of companies that are not in service, and those from
-/// before everyone was signed out. The data plane does the same with what the
-/// directory tells it; the catalog reads the row.
+/// Refuses users' tokens of companies that are not in service, those from before
+/// everyone was signed out, and those that were revoked. The data plane does the same with what the
+/// directory tells it; the catalog reads the rows.
 pub(crate) struct TenantLayer(pub(crate) Arc<App>);
 
 #[async_trait]
@@ -35,6 +35,6 @@ impl TenantLayer {
         if claims.access_epoch() < company.access_epoch.unsigned_abs() {
             return Err(Error::new(Reason::TokenStale, "the company has signed everyone out; sign in again"));
         }
-        Ok(())
+        tokens::check_revoked(&self.0, claims.tenant(), claims.user(), claims.issued_at()).await
     }
 }

@@ -3,15 +3,16 @@ use std::sync::Arc;
 use tenantry_api::catalog::v1::operator_service_server::OperatorService;
 use tenantry_api::catalog::v1::token_service_server::TokenService;
 use tenantry_api::catalog::v1::{
-    CompanyMembership, IssueOperatorTokenRequest, IssueOperatorTokenResponse, LoginRequest, LoginResponse,
+    ChangePasswordRequest, ChangePasswordResponse, CompanyMembership, IssueOperatorTokenRequest,
+    IssueOperatorTokenResponse, LoginRequest, LoginResponse,
 };
 use tenantry_rpc::{Call, Violations};
 use tonic::{Request, Response, Status};
 
 use super::convert::timestamp;
-use crate::app::App;
 use crate::app::tokens::{self, SignIn};
-use crate::domain::Email;
+use crate::app::{App, passwords};
+use crate::domain::{Email, check_password};
 
 /// The services that take user tokens.
 const USER_AUDIENCES: &[&str] = &["catalog", "crm"];
@@ -28,8 +29,7 @@ impl TokenService for TokenGrpc {
         let body = Call::open(request)?.body;
         let mut violations = Violations::new();
         let email = Email::parse(&mut violations, "email", &body.email);
-        let fits = !body.password.is_empty() && body.password.len() <= MAX_PASSWORD_BYTES;
-        violations.check(fits, "password", "must have 1 to 1024 bytes");
+        check_current(&mut violations, "password", &body.password);
         let company = match body.company_id.as_str() {
             "" => None,
             text => violations.parse("company_id", text),
@@ -39,6 +39,26 @@ impl TokenService for TokenGrpc {
         let outcome = tokens::login(&self.0, &email, &body.password, company, audiences).await?;
         Ok(Response::new(login_response(outcome)))
     }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> Result<Response<ChangePasswordResponse>, Status> {
+        let call = Call::open(request)?;
+        let mut violations = Violations::new();
+        let (current, new) = (&call.body.current_password, &call.body.new_password);
+        check_current(&mut violations, "current_password", current);
+        check_password(&mut violations, "new_password", new);
+        violations.into_result()?;
+        passwords::change(&self.0, &call.context, current, new).await?;
+        Ok(Response::new(ChangePasswordResponse {}))
+    }
+}
+
+/// Checks a password that somebody has already: as little as keeps hashing from becoming an attack.
+fn check_current(violations: &mut Violations, field: &str, password: &str) {
+    let fits = !password.is_empty() && password.len() <= MAX_PASSWORD_BYTES;
+    violations.check(fits, field, "must have 1 to 1024 bytes");
 }
 
 fn login_response(outcome: SignIn) -> LoginResponse {

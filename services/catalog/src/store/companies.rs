@@ -12,7 +12,7 @@ use tenantry_ids::{CompanyId, DatabaseId};
 use uuid::Uuid;
 
 use super::entities::{company, company_database};
-use super::{CentralConnection, StoreError};
+use super::{CentralConnection, CentralTx, StoreError};
 use crate::domain::{Action, Selector, Slug, State};
 
 /// A company about to be created.
@@ -55,6 +55,12 @@ pub(crate) async fn insert(
 
 pub(crate) async fn find(db: &impl CentralConnection, id: CompanyId) -> Result<Option<company::Model>, StoreError> {
     Ok(company::Entity::find_by_id(id).one(db.raw()).await?)
+}
+
+/// Locks a company until the transaction ends, for what must be decided for the company as a whole. Before any user of
+/// it is locked.
+pub(crate) async fn lock(tx: &CentralTx, id: CompanyId) -> Result<Option<company::Model>, StoreError> {
+    Ok(company::Entity::find_by_id(id).lock_exclusive().one(tx.raw()).await?)
 }
 
 pub(crate) async fn find_by_slug(

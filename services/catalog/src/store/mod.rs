@@ -1,6 +1,7 @@
 //! The central database. Only this module knows its tables; nothing here can be
 //! given a tenant's connection, because it asks for a [`CentralConnection`].
 
+pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod entities;
 pub(crate) mod events;

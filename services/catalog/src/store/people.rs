@@ -1,12 +1,17 @@
 //! Users, their memberships, invitations, and operators.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use tenantry_ids::{CompanyId, OperatorId, UserId};
+use uuid::Uuid;
 
 use super::entities::{company, invitation, membership, operator, user};
-use super::{CentralConnection, StoreError};
+use super::{CentralConnection, CentralTx, StoreError};
 use crate::domain::{Email, Role};
 
 pub(crate) async fn find_user(db: &impl CentralConnection, email: &Email) -> Result<Option<user::Model>, StoreError> {
@@ -37,6 +42,36 @@ pub(crate) async fn insert_user(
         updated_at: Set(now),
     };
     user::Entity::insert(row).exec_without_returning(db.raw()).await?;
+    Ok(())
+}
+
+/// Locks a user until the transaction ends. Whoever ends what the user's tokens are good for holds this lock, and so
+/// does whoever issues one: each sees what the other has done. Alone, since MariaDB has no word for less. To be the
+/// first statement of its transaction, but for the company's lock: what is read before may be of another time.
+pub(crate) async fn lock_user(tx: &CentralTx, id: UserId) -> Result<Option<user::Model>, StoreError> {
+    Ok(user::Entity::find_by_id(id).lock_exclusive().one(tx.raw()).await?)
+}
+
+pub(crate) async fn find_user_by_id(
+    db: &impl CentralConnection,
+    id: UserId,
+) -> Result<Option<user::Model>, StoreError> {
+    Ok(user::Entity::find_by_id(id).one(db.raw()).await?)
+}
+
+pub(crate) async fn set_password(
+    db: &impl CentralConnection,
+    id: UserId,
+    password_hash: String,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    user::Entity::update_many()
+        .col_expr(user::Column::PasswordHash, Expr::value(password_hash))
+        .col_expr(user::Column::PasswordChangedAt, Expr::value(now))
+        .col_expr(user::Column::UpdatedAt, Expr::value(now))
+        .filter(user::Column::Id.eq(id))
+        .exec(db.raw())
+        .await?;
     Ok(())
 }
 
@@ -79,6 +114,43 @@ pub(crate) async fn companies_of(
         .await?;
     let role = |id| memberships.iter().find(|row| row.company_id == id).map(|row| row.role);
     Ok(companies.into_iter().filter_map(|company| role(company.id).map(|role| (company, role))).collect())
+}
+
+/// At most `limit` members after this user, in the order of users.
+pub(crate) async fn members_of(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<(membership::Model, user::Model)>, StoreError> {
+    let mut query = membership::Entity::find()
+        .filter(membership::Column::CompanyId.eq(company))
+        .order_by_asc(membership::Column::UserId)
+        .limit(limit);
+    if let Some(after) = after {
+        query = query.filter(membership::Column::UserId.gt(UserId(after)));
+    }
+    let members = query.all(db.raw()).await?;
+    let users = user::Entity::find().filter(user::Column::Id.is_in(members.iter().map(|member| member.user_id)));
+    let mut users: HashMap<_, _> = users.all(db.raw()).await?.into_iter().map(|user| (user.id, user)).collect();
+    let with_user = |member: membership::Model| users.remove(&member.user_id).map(|user| (member, user));
+    Ok(members.into_iter().filter_map(with_user).collect())
+}
+
+pub(crate) async fn owners_of(db: &impl CentralConnection, company: CompanyId) -> Result<u64, StoreError> {
+    let owners = membership::Entity::find()
+        .filter(membership::Column::CompanyId.eq(company))
+        .filter(membership::Column::Role.eq(Role::Owner));
+    Ok(owners.count(db.raw()).await?)
+}
+
+pub(crate) async fn remove_member(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    user: UserId,
+) -> Result<(), StoreError> {
+    membership::Entity::delete_by_id((company, user)).exec(db.raw()).await?;
+    Ok(())
 }
 
 /// Removes everybody from a company, and those who were invited. The users stay.

@@ -8,7 +8,8 @@ mod m20260101_000300_users;
 mod m20260101_000400_signing_keys;
 mod m20260101_000500_events;
 mod m20260101_000600_lifecycle;
-mod m20260101_000700_rotations;
+mod m20260101_000700_tenant_changes;
+mod m20260101_000800_rotations;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -19,6 +20,7 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000400_signing_keys::Migration)
         .add(m20260101_000500_events::Migration)
         .add(m20260101_000600_lifecycle::Migration)
-        .add(m20260101_000700_rotations::Migration)
+        .add(m20260101_000700_tenant_changes::Migration)
+        .add(m20260101_000800_rotations::Migration)
         .build()
 }

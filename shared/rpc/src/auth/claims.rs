@@ -52,24 +52,38 @@ pub enum Subject {
     Operator(OperatorId),
 }
 
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Subject::User(id) => write!(f, "user:{id}"),
+            Subject::Operator(id) => write!(f, "operator:{id}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Subject {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, id) = text.split_once(':').unwrap_or_default();
+        let subject = match kind {
+            "user" => id.parse().ok().map(Subject::User),
+            "operator" => id.parse().ok().map(Subject::Operator),
+            _ => None,
+        };
+        subject.ok_or("a subject is user:<id> or operator:<id>")
+    }
+}
+
 impl Serialize for Subject {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Subject::User(id) => serializer.collect_str(&format_args!("user:{id}")),
-            Subject::Operator(id) => serializer.collect_str(&format_args!("operator:{id}")),
-        }
+        serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (kind, id) = text.split_once(':').unwrap_or_default();
-        match kind {
-            "user" => id.parse().map(Subject::User).map_err(serde::de::Error::custom),
-            "operator" => id.parse().map(Subject::Operator).map_err(serde::de::Error::custom),
-            _ => Err(serde::de::Error::custom("a subject of no known kind")),
-        }
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -109,7 +109,8 @@ fn caller_of(claims: AccessClaims) -> Result<Caller, Error> {
     let scopes = claims.scope.split_ascii_whitespace().map(str::to_owned).collect();
     match (claims.sub, claims.tenant, claims.access_epoch) {
         (Subject::User(user), Some(tenant), Some(access_epoch)) => {
-            Ok(Caller::User(Arc::new(UserClaims { user, tenant, access_epoch, roles: claims.roles, scopes })))
+            let (issued_at, roles) = (claims.iat, claims.roles);
+            Ok(Caller::User(Arc::new(UserClaims { user, tenant, access_epoch, issued_at, roles, scopes })))
         }
         (Subject::Operator(operator), None, None) => {
             Ok(Caller::Operator(Arc::new(OperatorClaims { operator, scopes })))

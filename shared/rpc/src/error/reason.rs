@@ -82,6 +82,8 @@ reasons! {
     TokenExpired = "TOKEN_EXPIRED": Unauthenticated,
     /// The tenant's access epoch has moved past the token's.
     TokenStale = "TOKEN_STALE": Unauthenticated,
+    /// The user's tokens from before a moment are not accepted any more.
+    TokenRevoked = "TOKEN_REVOKED": Unauthenticated,
     /// E-mail, password, credential or secret is wrong.
     CredentialsInvalid = "CREDENTIALS_INVALID": Unauthenticated,
     /// The keys that verify tokens cannot be had.
@@ -96,6 +98,8 @@ reasons! {
     NoMembership = "NO_MEMBERSHIP": PermissionDenied,
     /// The caller's role cannot give this role.
     RoleNotGrantable = "ROLE_NOT_GRANTABLE": PermissionDenied,
+    /// The caller's role does not reach so far as the other's.
+    RoleTooLow = "ROLE_TOO_LOW": PermissionDenied,
 
     /// The request id came before with another body.
     RequestIdReused = "REQUEST_ID_REUSED": AlreadyExists,
@@ -108,6 +112,10 @@ reasons! {
     SlugTaken = "SLUG_TAKEN": AlreadyExists,
     /// The user belongs to the company already.
     AlreadyMember = "ALREADY_MEMBER": AlreadyExists,
+    /// Nobody of this id belongs to the company.
+    MemberNotFound = "MEMBER_NOT_FOUND": NotFound,
+    /// A company without an owner would be nobody's.
+    LastOwner = "LAST_OWNER": FailedPrecondition,
     /// There is no public sign-up here.
     SignUpClosed = "SIGN_UP_CLOSED": FailedPrecondition,
     /// No such company.

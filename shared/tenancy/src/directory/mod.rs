@@ -7,6 +7,9 @@
 mod cached;
 mod file;
 #[cfg(test)]
+mod followed_tests;
+mod freshness;
+#[cfg(test)]
 mod tests;
 
 use std::error::Error;
@@ -15,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tenantry_ids::CompanyId;
 
+pub(crate) use cached::Change;
 pub use cached::{CachedDirectory, PlacementCacheConfig};
 pub use file::{FileDirectory, FileDirectoryError};
 

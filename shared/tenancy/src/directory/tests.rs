@@ -13,7 +13,7 @@ use crate::{Endpoint, Engine, Placement, TenantState};
 const EXAMPLE: &str = include_str!("../../docs/tenants.example.json");
 
 /// A directory whose answer a test sets, and whose questions it counts.
-struct Scripted {
+pub(super) struct Scripted {
     answer: Mutex<Result<Placement, ResolveError>>,
     questions: AtomicU32,
 }
@@ -28,16 +28,16 @@ impl Directory for Arc<Scripted> {
 }
 
 impl Scripted {
-    fn questions(&self) -> u32 {
+    pub(super) fn questions(&self) -> u32 {
         self.questions.load(Ordering::Relaxed)
     }
 
-    async fn now_answers(&self, answer: Result<Placement, ResolveError>) {
+    pub(super) async fn now_answers(&self, answer: Result<Placement, ResolveError>) {
         *self.answer.lock().await = answer;
     }
 }
 
-fn placement(generation: u64) -> Placement {
+pub(super) fn placement(generation: u64) -> Placement {
     Placement {
         tenant: CompanyId::new(&SystemIds),
         state: TenantState::Active,
@@ -51,14 +51,14 @@ fn placement(generation: u64) -> Placement {
     }
 }
 
-fn cached(answer: Result<Placement, ResolveError>) -> (Arc<Scripted>, CachedDirectory<Arc<Scripted>>) {
+pub(super) fn cached(answer: Result<Placement, ResolveError>) -> (Arc<Scripted>, CachedDirectory<Arc<Scripted>>) {
     let inner = Arc::new(Scripted { answer: Mutex::new(answer), questions: AtomicU32::new(0) });
     let config = PlacementCacheConfig { placement_ttl_ms: 10_000, ..PlacementCacheConfig::default() };
     config.validate().unwrap();
     (Arc::clone(&inner), CachedDirectory::new(inner, &config))
 }
 
-fn outage() -> ResolveError {
+pub(super) fn outage() -> ResolveError {
     ResolveError::unavailable("down")
 }
 

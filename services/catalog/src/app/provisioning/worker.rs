@@ -19,7 +19,7 @@ use crate::app::{App, lifecycle};
 use crate::domain::{Action, State, Step, Transition, Work, transition};
 use crate::store::entities::provisioning_step;
 use crate::store::provisioning::{self as store, Due, Held};
-use crate::store::{StoreError, companies, events, people, rotations};
+use crate::store::{StoreError, changes, companies, events, people, rotations};
 
 /// The event log's name for what the pipeline does.
 const ACTOR: &str = "service:catalog";
@@ -232,6 +232,9 @@ impl Worker {
         let id = EventId::new(&*self.app.ids);
         let event = events::NewEvent { id, company: Some(held.company), kind: action.event(), actor: ACTOR, payload };
         events::append(&tx, event, now).await?;
-        tx.commit().await
+        changes::append(&tx, [held.company], now).await?;
+        tx.commit().await?;
+        self.app.changes.wake();
+        Ok(())
     }
 }

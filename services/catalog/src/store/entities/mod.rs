@@ -14,4 +14,5 @@ pub(crate) mod operator;
 pub(crate) mod provisioning_lease;
 pub(crate) mod provisioning_step;
 pub(crate) mod signing_key;
+pub(crate) mod tenant_change;
 pub(crate) mod user;

@@ -1,0 +1,117 @@
+//! Reads the change log, once per process.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use tenantry_ids::CompanyId;
+use tenantry_rpc::Shutdown;
+use tokio::time::{Duration, Instant};
+
+use super::{News, Revoked, TenantNow};
+use crate::app::App;
+use crate::domain::Tail;
+use crate::store::entities::tenant_change;
+use crate::store::{StoreError, changes as store, companies, fleet};
+
+/// Rows that are read at once.
+pub(super) const PAGE: usize = 1_000;
+/// Gaps that are looked at again at once; the lowest come first.
+const GAPS_AT_ONCE: usize = 200;
+/// How often rows that nobody needs any more are removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Reads until the shutdown begins. A central database that is away is read when it is back: positions are in it.
+pub(crate) async fn follow(app: Arc<App>, shutdown: Shutdown) {
+    let (mut tail, mut warned, mut sweep_at) = (None, false, Instant::now() + SWEEP_EVERY);
+    while !shutdown.has_begun() {
+        match read(&app, &mut tail).await {
+            Ok(()) => warned = false,
+            Err(error) if !warned => {
+                tracing::warn!(%error, "the change log cannot be read; trying again");
+                warned = true;
+            }
+            Err(error) => tracing::debug!(%error, "the change log still cannot be read"),
+        }
+        if Instant::now() >= sweep_at {
+            sweep_at = Instant::now() + SWEEP_EVERY;
+            if let Err(error) = sweep(&app).await {
+                tracing::warn!(%error, "old changes were not removed");
+            }
+        }
+        tokio::select! {
+            () = app.changes.woken() => {}
+            () = tokio::time::sleep(app.changes.settings.poll()) => {}
+            () = shutdown.begun() => {}
+        }
+    }
+}
+
+/// Reads what is new to its end, and tells it.
+async fn read(app: &App, tail: &mut Option<Tail>) -> Result<(), StoreError> {
+    let mut at = match tail.take() {
+        Some(tail) => tail,
+        None => begin(app).await?,
+    };
+    // A failure on the way leaves the tail as it was, so that the rows are read again.
+    *tail = Some(at.clone());
+    loop {
+        let now = app.now();
+        let late: Vec<_> = at.gaps().take(GAPS_AT_ONCE).collect();
+        let mut rows = if late.is_empty() { Vec::new() } else { store::within(&app.db, late).await? };
+        let new = store::after(&app.db, at.head(), PAGE as u64).await?;
+        let is_last = new.len() < PAGE;
+        rows.extend(new);
+        rows.retain(|row| at.note(row.sequence, now));
+        at.give_up(now, TimeDelta::from_std(app.changes.settings.patience()).unwrap_or(TimeDelta::MAX));
+        app.changes.publish(news(app, &rows).await?, at.position());
+        *tail = Some(at.clone());
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Where a process begins: before what transactions that are under way could still show.
+async fn begin(app: &App) -> Result<Tail, StoreError> {
+    let before = store::last_before(&app.db, app.now() - app.changes.settings.patience()).await?;
+    let Some(kept) = store::kept(&app.db).await? else { return Ok(Tail::at(0)) };
+    Ok(Tail::at(before.unwrap_or(kept.start() - 1)))
+}
+
+/// What rows tell, in their order. A tenant that several are about is told of once, as it is now: whatever is read
+/// here is at least as new as the rows.
+pub(super) async fn news(app: &App, rows: &[tenant_change::Model]) -> Result<Vec<News>, StoreError> {
+    let changed: HashSet<_> = rows.iter().filter(|row| row.subject.is_none()).map(|row| row.company_id).collect();
+    let mut tenants = tenants(app, &changed).await?;
+    let told = rows.iter().filter_map(|row| match row.subject {
+        Some(_) => Revoked::of(row).map(News::Revoked),
+        None => tenants.remove(&row.company_id).map(News::Tenant),
+    });
+    Ok(told.collect())
+}
+
+async fn tenants(app: &App, ids: &HashSet<CompanyId>) -> Result<HashMap<CompanyId, TenantNow>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let only: Vec<_> = ids.iter().copied().collect();
+    let rows = fleet::tenants(&app.db, &only, None, only.len() as u64).await?;
+    let mut databases = companies::databases_of(&app.db, ids.iter().copied()).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id, row))
+        .map(|(id, row)| (id, TenantNow::of(row, databases.remove(&id))))
+        .collect())
+}
+
+/// Removes what is older than anybody can go on from and than any token that it is about. The newest row stays, as
+/// the mark of where the log is.
+async fn sweep(app: &App) -> Result<(), StoreError> {
+    let kept_for = app.changes.settings.kept(app.settings.revocations_kept());
+    let Some(last) = store::last_before(&app.db, app.now() - kept_for).await? else { return Ok(()) };
+    let Some(kept) = store::kept(&app.db).await? else { return Ok(()) };
+    let removed = store::remove_through(&app.db, last.min(kept.end() - 1)).await?;
+    tracing::debug!(removed, "old changes were removed");
+    Ok(())
+}
