@@ -21,10 +21,11 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::CatalogConfig;
-use crate::app::changes::{Changes, follow};
+use crate::app::changes::{self, Changes};
 use crate::app::keyring::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::{App, Settings};
+use crate::domain::Tail;
 use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema, servers};
@@ -59,6 +60,7 @@ pub struct Catalog {
     app: Arc<App>,
     server: BoundServer,
     worker: Worker,
+    tail: Tail,
 }
 
 impl Catalog {
@@ -94,6 +96,7 @@ impl Catalog {
             stopping: Shutdown::new(),
             settings: settings_of(&config),
         });
+        let tail = changes::begin(&app).await?;
         let name = format!("{NAME}-{}", ids.uuid());
         let worker = Worker {
             app: app.clone(),
@@ -103,7 +106,7 @@ impl Catalog {
         };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
-        Ok(Self { app, server, worker })
+        Ok(Self { app, server, worker, tail })
     }
 }
 
@@ -113,7 +116,7 @@ impl Started for Catalog {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, server, worker } = self;
+        let Self { app, server, worker, tail } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
@@ -121,7 +124,7 @@ impl Started for Catalog {
         tokio::join!(
             server.serve(shutdown.clone()),
             worker.run(shutdown.clone()),
-            follow(app.clone(), shutdown.clone()),
+            changes::follow(app.clone(), tail, shutdown.clone()),
             stopping,
         );
         app.tasks.close();
