@@ -7,6 +7,7 @@
 mod architecture;
 mod clients;
 mod companies;
+mod cut_off;
 mod databases;
 mod drift;
 mod lifecycle;

@@ -21,11 +21,12 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::CatalogConfig;
-use crate::app::changes::{Changes, follow};
+use crate::app::changes::{self, Changes};
 use crate::app::keyring::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
 use crate::app::{App, Settings};
+use crate::domain::Tail;
 use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema, servers};
@@ -61,6 +62,7 @@ pub struct Catalog {
     server: BoundServer,
     worker: Worker,
     rotations: Rotations,
+    tail: Tail,
 }
 
 impl Catalog {
@@ -97,6 +99,7 @@ impl Catalog {
             stopping: Shutdown::new(),
             settings: settings_of(&config),
         });
+        let tail = changes::begin(&app).await?;
         let name = format!("{NAME}-{}", ids.uuid());
         let migrator = MigratorClient::new(channel);
         let rotations =
@@ -104,7 +107,7 @@ impl Catalog {
         let worker = Worker { app: app.clone(), migrator, settings: config.provisioning.clone(), name };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
-        Ok(Self { app, server, worker, rotations })
+        Ok(Self { app, server, worker, rotations, tail })
     }
 }
 
@@ -114,7 +117,7 @@ impl Started for Catalog {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, server, worker, rotations } = self;
+        let Self { app, server, worker, rotations, tail } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
@@ -123,7 +126,7 @@ impl Started for Catalog {
             server.serve(shutdown.clone()),
             worker.run(shutdown.clone()),
             rotations.run(shutdown.clone()),
-            follow(app.clone(), shutdown.clone()),
+            changes::follow(app.clone(), tail, shutdown.clone()),
             stopping,
         );
         app.tasks.close();

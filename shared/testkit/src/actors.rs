@@ -46,6 +46,8 @@ pub struct Owner {
 /// A member of a company in some other role.
 pub struct Member {
     token: String,
+    /// The user's id.
+    pub user_id: String,
     /// The member's address.
     pub email: String,
 }
@@ -133,15 +135,20 @@ impl Owner {
 impl Member {
     /// Invites somebody new into the owner's company, accepts, and signs in.
     pub async fn invited_by(sandbox: &Sandbox, owner: &Owner, role: &str) -> anyhow::Result<Self> {
-        let email = fresh_email();
+        Self::invite_again(sandbox, owner, &fresh_email(), role).await
+    }
+
+    /// Invites an address that may have been in the company before, or has everybody's password anyway.
+    pub async fn invite_again(sandbox: &Sandbox, owner: &Owner, email: &str, role: &str) -> anyhow::Result<Self> {
+        let email = email.to_owned();
         let invite =
             InviteMemberRequest { company_id: owner.company.id.clone(), email: email.clone(), role: role.to_owned() };
         let mut memberships = sandbox.memberships()?;
         let invited = memberships.invite_member(owner.request(invite)).await?.into_inner();
         let accept = AcceptInvitationRequest { secret: invited.secret, password: PASSWORD.to_owned() };
-        memberships.accept_invitation(accept).await?;
+        let user_id = memberships.accept_invitation(accept).await?.into_inner().user_id;
         let token = login(sandbox, &email).await?;
-        Ok(Self { token, email })
+        Ok(Self { token, user_id, email })
     }
 }
 

@@ -9,16 +9,17 @@ mod updates;
 
 use tenantry_api::catalog::v1::{
     Company, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest, LeaveMaintenanceRequest,
-    PurgeCompanyRequest, ResumeCompanyRequest, RetryProvisioningRequest, SuspendCompanyRequest, UndeleteCompanyRequest,
+    PurgeCompanyRequest, ResumeCompanyRequest, RetryProvisioningRequest, SignOutEveryoneRequest, SuspendCompanyRequest,
+    UndeleteCompanyRequest,
 };
 use tenantry_testkit::actors::{Actor, Operator};
 use tenantry_testkit::sandbox::{Clients, Sandbox};
 use tonic::Status;
 
 /// An operator at work on companies. A refusal stays a status.
-struct Operations {
-    at: Clients,
-    operator: Operator,
+pub(crate) struct Operations {
+    pub(crate) at: Clients,
+    pub(crate) operator: Operator,
 }
 
 /// One call of an operator's.
@@ -30,36 +31,40 @@ macro_rules! call {
 }
 
 impl Operations {
-    async fn of(sandbox: &Sandbox) -> anyhow::Result<Self> {
+    pub(crate) async fn of(sandbox: &Sandbox) -> anyhow::Result<Self> {
         Ok(Self { at: sandbox.clients(), operator: Operator::of(sandbox).await? })
+    }
+
+    pub(crate) async fn sign_out_everyone(&self, id: &str) -> Result<Company, Status> {
+        call!(self.sign_out_everyone(SignOutEveryoneRequest { id: id.into() }))
     }
 
     async fn get(&self, id: &str) -> Result<Company, Status> {
         call!(self.get_company(GetCompanyRequest { id: id.into(), ..Default::default() }))
     }
 
-    async fn suspend(&self, id: &str) -> Result<Company, Status> {
+    pub(crate) async fn suspend(&self, id: &str) -> Result<Company, Status> {
         call!(self.suspend_company(SuspendCompanyRequest { id: id.into(), reason: "unpaid".into() }))
     }
 
-    async fn resume(&self, id: &str) -> Result<Company, Status> {
+    pub(crate) async fn resume(&self, id: &str) -> Result<Company, Status> {
         call!(self.resume_company(ResumeCompanyRequest { id: id.into(), reason: "paid".into() }))
     }
 
-    async fn enter_maintenance(&self, id: &str, retry_seconds: i32) -> Result<Company, Status> {
+    pub(crate) async fn enter_maintenance(&self, id: &str, retry_seconds: i32) -> Result<Company, Status> {
         let reason = "a move".to_owned();
         call!(self.enter_maintenance(EnterMaintenanceRequest { id: id.into(), reason, retry_seconds }))
     }
 
-    async fn leave_maintenance(&self, id: &str) -> Result<Company, Status> {
+    pub(crate) async fn leave_maintenance(&self, id: &str) -> Result<Company, Status> {
         call!(self.leave_maintenance(LeaveMaintenanceRequest { id: id.into() }))
     }
 
-    async fn delete(&self, id: &str) -> Result<Company, Status> {
+    pub(crate) async fn delete(&self, id: &str) -> Result<Company, Status> {
         call!(self.delete_company(DeleteCompanyRequest { id: id.into(), ..Default::default() }))
     }
 
-    async fn undelete(&self, id: &str) -> Result<Company, Status> {
+    pub(crate) async fn undelete(&self, id: &str) -> Result<Company, Status> {
         call!(self.undelete_company(UndeleteCompanyRequest { id: id.into() }))
     }
 

@@ -21,9 +21,18 @@ const GAPS_AT_ONCE: usize = 200;
 /// How often rows that nobody needs any more are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// Where a process begins: before what transactions that are under way could still show. Before anybody is served,
+/// since nobody is to be told to go on from a place that is not known yet.
+pub(crate) async fn begin(app: &App) -> Result<Tail, StoreError> {
+    let before = store::last_before(&app.db, app.now() - app.changes.settings.patience()).await?;
+    let tail = Tail::at(before.unwrap_or(0));
+    app.changes.publish(Vec::new(), tail.position());
+    Ok(tail)
+}
+
 /// Reads until the shutdown begins. A central database that is away is read when it is back: positions are in it.
-pub(crate) async fn follow(app: Arc<App>, shutdown: Shutdown) {
-    let (mut tail, mut warned, mut sweep_at) = (None, false, Instant::now() + SWEEP_EVERY);
+pub(crate) async fn follow(app: Arc<App>, mut tail: Tail, shutdown: Shutdown) {
+    let (mut warned, mut sweep_at) = (false, Instant::now() + SWEEP_EVERY);
     while !shutdown.has_begun() {
         match read(&app, &mut tail).await {
             Ok(()) => warned = false,
@@ -47,36 +56,25 @@ pub(crate) async fn follow(app: Arc<App>, shutdown: Shutdown) {
     }
 }
 
-/// Reads what is new to its end, and tells it.
-async fn read(app: &App, tail: &mut Option<Tail>) -> Result<(), StoreError> {
-    let mut at = match tail.take() {
-        Some(tail) => tail,
-        None => begin(app).await?,
-    };
-    // A failure on the way leaves the tail as it was, so that the rows are read again.
-    *tail = Some(at.clone());
+/// Reads what is new to its end, and tells it. After a failure the tail is where it was, so that the rows are read
+/// again.
+async fn read(app: &App, tail: &mut Tail) -> Result<(), StoreError> {
+    let patience = TimeDelta::from_std(app.changes.settings.patience()).unwrap_or(TimeDelta::MAX);
     loop {
-        let now = app.now();
-        let late: Vec<_> = at.gaps().take(GAPS_AT_ONCE).collect();
+        let (mut next, now) = (tail.clone(), app.now());
+        let late: Vec<_> = next.gaps().take(GAPS_AT_ONCE).collect();
         let mut rows = if late.is_empty() { Vec::new() } else { store::within(&app.db, late).await? };
-        let new = store::after(&app.db, at.head(), PAGE as u64).await?;
+        let new = store::after(&app.db, next.head(), PAGE as u64).await?;
         let is_last = new.len() < PAGE;
         rows.extend(new);
-        rows.retain(|row| at.note(row.sequence, now));
-        at.give_up(now, TimeDelta::from_std(app.changes.settings.patience()).unwrap_or(TimeDelta::MAX));
-        app.changes.publish(news(app, &rows).await?, at.position());
-        *tail = Some(at.clone());
+        rows.retain(|row| next.note(row.sequence, now));
+        next.give_up(now, patience);
+        app.changes.publish(news(app, &rows).await?, next.position());
+        *tail = next;
         if is_last {
             return Ok(());
         }
     }
-}
-
-/// Where a process begins: before what transactions that are under way could still show.
-async fn begin(app: &App) -> Result<Tail, StoreError> {
-    let before = store::last_before(&app.db, app.now() - app.changes.settings.patience()).await?;
-    let Some(kept) = store::kept(&app.db).await? else { return Ok(Tail::at(0)) };
-    Ok(Tail::at(before.unwrap_or(kept.start() - 1)))
 }
 
 /// What rows tell, in their order. A tenant that several are about is told of once, as it is now: whatever is read

@@ -163,6 +163,29 @@ mod tests {
         assert_eq!((entry.news.clone(), entry.position, changes.position()), (news(17), 18, 18));
     }
 
+    /// As many as the default queue holds: ten thousand tenants, and then the same half of them again.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_hundred_hear_ten_thousand_in_order_and_all_of_them() {
+        let changes = Changes::new(WatchSettings::default());
+        let numbers: Vec<u128> = (0..10_000).chain(0..5_000).collect();
+        let mut listeners = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let (mut place, numbers) = (changes.subscribe().expect("a place"), numbers.clone());
+            listeners.spawn(async move {
+                for number in numbers {
+                    let Some(Next::Entry(entry)) = place.next().await else { panic!("{number} was lost") };
+                    assert_eq!(entry.news, news(number));
+                }
+            });
+        }
+        for (at, batch) in numbers.chunks(1_000).enumerate() {
+            changes.publish(batch.iter().copied().map(news).collect(), at as i64);
+        }
+        while let Some(heard) = listeners.join_next().await {
+            heard.expect("everything");
+        }
+    }
+
     #[tokio::test]
     async fn a_place_is_free_again_when_its_subscriber_is_gone() {
         let changes = changes(8, 1);

@@ -13,7 +13,7 @@ mod watch;
 use chrono::{DateTime, Utc};
 use tenantry_ids::CompanyId;
 
-pub(crate) use follow::follow;
+pub(crate) use follow::{begin, follow};
 pub(crate) use hub::Changes;
 pub(crate) use revoking::{revoke, revoked_before};
 pub use settings::WatchSettings;

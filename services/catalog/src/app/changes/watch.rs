@@ -14,6 +14,9 @@ use super::{News, Revoked};
 use crate::app::App;
 use crate::store::{StoreError, changes as store};
 
+/// Messages that may wait for the connection: those of a burst then leave in few frames, and not in one each.
+const SENT_TOGETHER: usize = 64;
+
 /// Something told to a subscriber, with what it can go on from afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
@@ -43,7 +46,7 @@ pub(crate) fn watch(app: &Arc<App>, position: Option<i64>) -> Result<mpsc::Recei
     let subscription = app.changes.subscribe().ok_or_else(|| {
         Error::new(Reason::Overloaded, "too many watch already; try again later").retry_after(Duration::from_secs(5))
     })?;
-    let (to, messages) = mpsc::channel(1);
+    let (to, messages) = mpsc::channel(SENT_TOGETHER);
     let current = app.changes.position();
     let subscriber = Subscriber { app: app.clone(), position: None, to };
     let task = async move {

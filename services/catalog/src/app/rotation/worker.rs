@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::app::provisioning::{MigratorClient, StepFailure, WorkerSettings, verifier_of};
 use crate::domain::Action;
 use crate::store::entities::credential_rotation::{Model, State};
-use crate::store::{StoreError, events, rotations};
+use crate::store::{StoreError, changes, events, rotations};
 
 /// The rotations' worker in one process.
 pub(crate) struct Rotations {
@@ -118,7 +118,10 @@ impl Rotations {
             payload: json!({ "database_id": row.database_id, "generation": row.generation, "role": role }),
         };
         events::append(&tx, event, now).await?;
-        tx.commit().await
+        changes::append(&tx, [row.company_id], now).await?;
+        tx.commit().await?;
+        self.app.changes.wake();
+        Ok(())
     }
 
     /// Not the role that is handed out: that one is the row's, and no other rotation begins before this one ends.
