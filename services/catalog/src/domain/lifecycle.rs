@@ -204,7 +204,7 @@ mod tests {
     const STATES: [State; 7] = [Provisioning, Active, Suspended, Maintenance, Failed, Deleted, Purged];
 
     /// A letter a state, in the order of [`STATES`]: the state that it becomes, `=` already there, `.` refused.
-    const TABLE: [(Action, &str); 13] = [
+    const TABLE: [(Action, &str); 14] = [
         (Suspend, ".S=S..."),
         (Resume, ".=A...."),
         (EnterMaintenance, ".M.=..."),
