@@ -91,7 +91,7 @@ pub(crate) async fn take_back(
     }
     let mut touched = store::touched(app.db.raw(), id).await?;
     // What took migrations back has left nothing in the ledgers; going forth again is another rollout.
-    touched.retain(|target| target.start_version.as_deref() < original.target_version.as_deref());
+    touched.retain(|target| target.start_version.as_deref() <= original.target_version.as_deref());
     let wanted: HashSet<_> = touched.iter().map(|target| target.database_id).collect();
     let mut databases = claims::ready(app.db.raw(), &claims::Wanted::default()).await?;
     databases.retain(|claim| wanted.contains(&claim.database_id));
