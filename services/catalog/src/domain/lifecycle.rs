@@ -222,7 +222,7 @@ mod tests {
     ];
 
     /// The same once the purge has begun, which a company that is DELETED alone can be in.
-    const PURGING: &str = "....=.=.....X";
+    const PURGING: &str = "....=.=......X";
 
     fn outcome(action: Action, standing: Standing) -> char {
         match transition(action, standing) {
