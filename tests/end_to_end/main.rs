@@ -18,5 +18,6 @@ mod processes;
 mod rollouts;
 mod rotations;
 mod server;
+mod spares;
 mod support;
 mod traces;

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::drift::DriftChecks;
 use crate::app::reporter::{self, Reporter};
 use crate::app::rollouts::{Engine, Wake};
+use crate::app::spares::{Spares, Taken};
 use crate::app::{App, CatalogClient, Settings};
 use crate::grpc::{DriftGrpc, MigrationGrpc, RolloutGrpc, TenantDatabaseGrpc};
 use crate::servers::DatabaseServers;
@@ -57,6 +58,7 @@ pub enum StartError {
 pub struct Migrator {
     app: Arc<App>,
     engine: Engine,
+    spares: Spares,
     server: BoundServer,
 }
 
@@ -96,6 +98,7 @@ impl Migrator {
             reporter: Reporter::default(),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),
+            spare_taken: Taken::default(),
             drift: DriftChecks::new(config.drift_checks_at_once),
             catalog: CatalogClient::new(catalog),
         });
@@ -108,7 +111,8 @@ impl Migrator {
             .await?;
         let holder = app.ids.uuid().to_string();
         let engine = Engine { app: app.clone(), settings: config.rollouts, holder };
-        Ok(Self { app, engine, server })
+        let spares = Spares { app: app.clone(), settings: config.spares };
+        Ok(Self { app, engine, spares, server })
     }
 }
 
@@ -118,7 +122,7 @@ impl Started for Migrator {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, engine, server } = self;
+        let Self { app, engine, spares, server } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
@@ -126,6 +130,7 @@ impl Started for Migrator {
         tokio::join!(
             server.serve(shutdown.clone()),
             engine.run(shutdown.clone()),
+            spares.run(shutdown.clone()),
             reporter::run(app.clone(), shutdown.clone()),
             stopping,
         );

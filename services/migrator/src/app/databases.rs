@@ -1,10 +1,10 @@
 //! Making, seeding and knowing one tenant's database.
 
 use tenantry_ids::{CompanyId, DatabaseId};
-use tenantry_migration::seed;
+use tenantry_migration::{MigrationSet, seed};
 use tenantry_rpc::{Context, Error, Reason};
 
-use super::{App, rollouts};
+use super::{App, rollouts, spares};
 use crate::ident::{Ident, IdentError};
 use crate::servers::{DatabaseServer, NewTenant, ServerError, Verifier};
 use crate::store::StoreError;
@@ -26,7 +26,7 @@ impl From<IdentError> for Error {
 
 /// Makes a company's database, or finishes or finds the one that it has.
 pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Result<Claim, Error> {
-    let claim = claim(app, &new).await?;
+    let Claimed { claim, spare } = claim(app, &new).await?;
     if claim.state == ClaimState::Ready && claim.is_rotated() {
         // A call that comes late must not bring its password back.
         return Ok(claim);
@@ -43,13 +43,23 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Re
         }
     };
     // One that is made already keeps its version: bringing it further is a rollout's work.
-    let set = match (claim.state, claim.schema_version.as_deref()) {
-        (ClaimState::Ready, Some(version)) if app.tenant_set.contains(version) => {
-            app.tenant_set.up_to(version).map_err(ServerError::from)?
+    let set = match (spare, claim.schema_version.as_deref()) {
+        (Some(set), _) => {
+            server.hand_over(&tenant, still_wanted).await?;
+            set
         }
-        _ => rollouts::set_for_new_databases(app).await?,
+        // Also what finishes a spare that was cut short on its way to the company.
+        (None, known) => {
+            let set = match known.filter(|_| claim.state == ClaimState::Ready) {
+                Some(version) if app.tenant_set.contains(version) => {
+                    app.tenant_set.up_to(version).map_err(ServerError::from)?
+                }
+                _ => rollouts::set_for_new_databases(app).await?,
+            };
+            server.create(&tenant, &set, &app.run(context), still_wanted).await?;
+            set
+        }
     };
-    server.create(&tenant, &set, &app.run(context), still_wanted).await?;
     let version = set.head().unwrap_or_default();
     claims::note_ready(&app.db, claim.database_id, version, app.clock.now()).await?;
     expect_kept(app, claim.company_id).await
@@ -67,14 +77,28 @@ pub(super) async fn expect_kept(app: &App, company: CompanyId) -> Result<Claim, 
     }
 }
 
-/// The company's claim, made where there is none. Of two calls at once one makes
-/// it, and the other finds it.
-async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
+/// A company's claim on a database.
+struct Claimed {
+    claim: Claim,
+    /// The migrations of the spare that became the company's just now.
+    spare: Option<MigrationSet>,
+}
+
+/// The company's claim, made where there is none, on a spare where there is one. Of two calls at once one makes it, and
+/// the other finds it.
+async fn claim(app: &App, new: &NewDatabase) -> Result<Claimed, Error> {
     if let Some(known) = claims::of_company(&app.db, new.company).await? {
-        return Ok(known);
+        return Ok(Claimed { claim: known, spare: None });
+    }
+    let server = app.servers.named(&new.server)?;
+    if server.has_spares() {
+        let set = rollouts::set_for_new_databases(app).await?;
+        if spares::take(app, new, server, &set).await? {
+            let claim = claims::of_company(&app.db, new.company).await?.ok_or_else(claim_gone)?;
+            return Ok(Claimed { claim, spare: Some(set) });
+        }
     }
     let name = app.prefix.database(new.database)?;
-    let server = app.servers.named(&new.server)?;
     let row = NewClaim {
         database: new.database,
         company: new.company,
@@ -83,18 +107,22 @@ async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
         role: server.has_roles().then_some(name.as_str()),
         state: ClaimState::Creating,
     };
-    match claims::insert(&app.db, row, app.clock.now()).await {
+    match claims::insert(app.db.raw(), row, app.clock.now()).await {
         Ok(()) | Err(StoreError::Taken(_)) => {}
         Err(error) => return Err(error.into()),
     }
     if let Some(claim) = claims::of_company(&app.db, new.company).await? {
-        return Ok(claim);
+        return Ok(Claimed { claim, spare: None });
     }
     let other = claims::of_database(&app.db, new.database).await?;
     Err(match other {
         Some(_) => claimed_by_another(),
-        None => Error::internal("a claim that was made is gone"),
+        None => claim_gone(),
     })
+}
+
+fn claim_gone() -> Error {
+    Error::internal("a claim that was made is gone")
 }
 
 pub(super) fn claimed_by_another() -> Error {

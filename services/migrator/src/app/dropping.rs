@@ -53,7 +53,7 @@ async fn claim(app: &App, unwanted: &Unwanted) -> Result<Option<Claim>, Error> {
         role: None,
         state: ClaimState::Dropped,
     };
-    match claims::insert(&app.db, tombstone, app.clock.now()).await {
+    match claims::insert(app.db.raw(), tombstone, app.clock.now()).await {
         Ok(()) => Ok(None),
         // Either a creation of this moment, or another company's database.
         Err(StoreError::Taken(_)) => {

@@ -8,6 +8,7 @@ pub(crate) mod dropping;
 pub(crate) mod fleet;
 pub(crate) mod reporter;
 pub(crate) mod rollouts;
+pub(crate) mod spares;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub(crate) struct App {
     /// Begun when this process is to stop: streams end then.
     pub(crate) stopping: Shutdown,
     pub(crate) drift: drift::DriftChecks,
+    pub(crate) spare_taken: spares::Taken,
     /// The catalog, with this service's identity. It need not be there yet.
     pub(crate) catalog: CatalogClient,
 }

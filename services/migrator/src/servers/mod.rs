@@ -126,6 +126,28 @@ impl DatabaseServer {
         }
     }
 
+    /// Makes a database with its role, at the newest version of `set`, that nobody may log in to yet.
+    pub(crate) async fn make_spare(&self, name: &Ident, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => Box::pin(server.make_spare(name, set, run)).await,
+            Self::MySql(_) | Self::Sqlite(_) => Err(no_spares()),
+        }
+    }
+
+    /// Gives a spare to a tenant.
+    ///
+    /// `still_wanted` is asked under the lock that dropping takes too.
+    pub(crate) async fn hand_over(
+        &self,
+        tenant: &NewTenant,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.hand_over(tenant, still_wanted).await,
+            Self::MySql(_) | Self::Sqlite(_) => Err(no_spares()),
+        }
+    }
+
     /// Lets the tenant in by this role too, which is made where it is absent.
     ///
     /// `confirmed` is asked under the lock that creating takes too.
@@ -220,6 +242,14 @@ impl DatabaseServer {
         }
     }
 
+    /// Whether databases can be made ahead there.
+    pub(crate) fn has_spares(&self) -> bool {
+        match self {
+            Self::Postgres(_) => true,
+            Self::MySql(_) | Self::Sqlite(_) => false,
+        }
+    }
+
     /// Whether tenants have a login role of their own there.
     pub(crate) fn has_roles(&self) -> bool {
         match self {
@@ -239,6 +269,11 @@ pub(crate) fn backend_of(engine: &str) -> Option<DbBackend> {
     }
 }
 
+/// Only a clone is so much cheaper to have than to make.
+fn no_spares() -> ServerError {
+    ServerError::Config("spares are PostgreSQL's".to_owned())
+}
+
 /// The servers by name.
 pub(crate) struct DatabaseServers(HashMap<String, DatabaseServer>);
 
@@ -246,6 +281,11 @@ impl DatabaseServers {
     pub(crate) fn new(addresses: &[ServerAddress], prefix: &Prefix) -> Result<Self, ServerError> {
         let server = |address: &ServerAddress| Ok((address.name.clone(), DatabaseServer::new(address, prefix)?));
         addresses.iter().map(server).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The names of those that can have spares.
+    pub(crate) fn with_spares(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, server)| server.has_spares()).map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn named(&self, name: &str) -> Result<&DatabaseServer, Error> {

@@ -94,7 +94,7 @@ pub(crate) async fn of_database(db: &OwnDb, database: DatabaseId) -> Result<Opti
     Ok(row::Entity::find_by_id(database).one(db.raw()).await?)
 }
 
-pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub(crate) async fn insert(db: &impl ConnectionTrait, new: NewClaim<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
     let row = row::ActiveModel {
         database_id: Set(new.database),
         company_id: Set(new.company),
@@ -112,7 +112,7 @@ pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) ->
         credential_slot: Set(0),
         credential_generation: Set(0),
     };
-    row::Entity::insert(row).exec_without_returning(db.raw()).await?;
+    row::Entity::insert(row).exec_without_returning(db).await?;
     Ok(())
 }
 
