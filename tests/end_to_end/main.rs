@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // These are tests throughout.
 
+mod adoptions;
 mod architecture;
 mod clients;
 mod companies;

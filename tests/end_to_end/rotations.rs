@@ -239,6 +239,7 @@ async fn what_comes_late_takes_nothing_away(sandbox: &Sandbox) -> anyhow::Result
         company_id: id.clone(),
         database_id: known.database_id.clone(),
         server: known.server.clone(),
+        adoption: None,
         password_verifier: Some(verifier),
     };
     assert_eq!(migrator.create_tenant_database(catalog.request(create)).await?.into_inner(), known);

@@ -173,6 +173,7 @@ fn new_database() -> CreateTenantDatabaseRequest {
         company_id: Uuid::now_v7().to_string(),
         database_id: Uuid::now_v7().to_string(),
         server: "main".to_owned(),
+        adoption: None,
         password_verifier: Some(PasswordVerifier {
             scram_sha_256: "SCRAM-SHA-256$64:c2FsdA==$c3RvcmVk:c2VydmVy".to_owned(),
             mysql_native: format!("*{}", "0F".repeat(20)),

@@ -8,6 +8,7 @@ mod m20260101_000300_drift;
 mod m20260101_000400_rollouts;
 mod m20260101_000450_credentials;
 mod m20260101_000500_spares;
+mod m20260101_000600_adoptions;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("migrator")
@@ -18,5 +19,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000400_rollouts::Migration)
         .add(m20260101_000450_credentials::Migration)
         .add(m20260101_000500_spares::Migration)
+        .add(m20260101_000600_adoptions::Migration)
         .build()
 }

@@ -1,5 +1,6 @@
 //! The use cases, one async function each.
 
+pub(crate) mod adoption;
 pub(crate) mod commands;
 pub(crate) mod credentials;
 pub(crate) mod databases;
@@ -60,6 +61,8 @@ pub(crate) struct App {
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) central_database_url: Option<SecretString>,
+    /// The names of the control plane's own databases.
+    pub(crate) control_databases: Vec<String>,
     pub(crate) lock_timeout: Duration,
     pub(crate) statement_timeout: Duration,
 }

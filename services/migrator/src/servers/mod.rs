@@ -2,6 +2,7 @@
 //! has any. Each engine makes a tenant's database in its own way, and every way
 //! can be repeated from any point.
 
+pub(crate) mod adoption;
 mod error;
 mod mysql;
 mod postgres;
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tenantry_migration::{MigrationSet, Run};
 use tenantry_rpc::{Error, Reason};
 
+pub(crate) use adoption::Adoption;
 pub(crate) use error::ServerError;
 pub(crate) use mysql::MySqlServer;
 pub(crate) use postgres::PostgresServer;
@@ -148,6 +150,31 @@ impl DatabaseServer {
         }
     }
 
+    /// Whether a database could be adopted. Only reads.
+    pub(crate) async fn check_adoption(&self, name: &Ident, adoption: Adoption<'_>) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.check_adoption(name, adoption).await,
+            Self::MySql(server) => server.check_adoption(name, adoption).await,
+            Self::Sqlite(server) => server.check_adoption(name, adoption).await,
+        }
+    }
+
+    /// Makes a database that is there already a tenant's: notes what it has seen, migrates it, and lets the tenant in.
+    ///
+    /// `still_wanted` is asked under the lock that dropping takes too.
+    pub(crate) async fn adopt(
+        &self,
+        tenant: &NewTenant,
+        adoption: Adoption<'_>,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => Box::pin(server.adopt(tenant, adoption, still_wanted)).await,
+            Self::MySql(server) => Box::pin(server.adopt(tenant, adoption, still_wanted)).await,
+            Self::Sqlite(server) => Box::pin(server.adopt(tenant, adoption, still_wanted)).await,
+        }
+    }
+
     /// Lets the tenant in by this role too, which is made where it is absent.
     ///
     /// `confirmed` is asked under the lock that creating takes too.
@@ -192,6 +219,22 @@ impl DatabaseServer {
             Self::Postgres(server) => server.drop_database(name, roles, confirmed).await,
             Self::MySql(server) => server.drop_database(name, roles, confirmed).await,
             Self::Sqlite(server) => server.drop_database(name, confirmed).await,
+        }
+    }
+
+    /// Drops a tenant's login roles, and leaves the database: it never became the tenant's.
+    ///
+    /// `confirmed` is asked under the lock that creating takes too.
+    pub(crate) async fn drop_logins(
+        &self,
+        name: &Ident,
+        roles: &[&Ident],
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.drop_logins(name, roles, confirmed).await,
+            Self::MySql(server) => server.drop_logins(name, roles, confirmed).await,
+            Self::Sqlite(_) => confirmed.await,
         }
     }
 

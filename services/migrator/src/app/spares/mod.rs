@@ -51,6 +51,7 @@ pub(crate) async fn take(
             name: &spare.name,
             role: Some(&spare.name),
             state: ClaimState::Creating,
+            adopting: false,
         };
         match claims::insert(&tx, claim, app.now()).await {
             Ok(()) => {}

@@ -7,6 +7,7 @@
 //! only when nobody but its tenant can make one.
 
 mod admin;
+mod adoption;
 mod credentials;
 mod dropping;
 mod scratch;
