@@ -19,6 +19,7 @@ async fn a_half_made_database_is_made_anew_on_mariadb() -> anyhow::Result<()> {
             scram_sha_256: "SCRAM-SHA-256$64:c2FsdA==$c3RvcmVk:c2VydmVy".to_owned(),
             mysql_native: format!("*{}", "0F".repeat(20)),
         }),
+        adoption: None,
     };
     let mut databases = sandbox.tenant_databases()?;
     let name = databases.create_tenant_database(catalog.request(create.clone())).await?.into_inner().name;
@@ -27,6 +28,7 @@ async fn a_half_made_database_is_made_anew_on_mariadb() -> anyhow::Result<()> {
     server.run(&format!("DELETE FROM `{name}`.tenantry_migrations ORDER BY version DESC LIMIT 1")).await?;
     server.run(&format!("DROP USER '{name}'@'%'")).await?;
     server.run(&format!("CREATE TABLE `{name}`.left_over (id int)")).await?;
+    sandbox.run_in_migrators("UPDATE database_claims SET state = 'creating'").await?;
     databases.create_tenant_database(catalog.request(create.clone())).await?;
     assert!(server.run(&format!("SELECT * FROM `{name}`.left_over")).await.is_err(), "made anew");
 

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // These are tests throughout.
 
+mod adoptions;
 mod architecture;
 mod clients;
 mod companies;
@@ -18,5 +19,6 @@ mod processes;
 mod rollouts;
 mod rotations;
 mod server;
+mod spares;
 mod support;
 mod traces;

@@ -27,9 +27,9 @@ use crate::processes::eventually;
 use crate::support::reason;
 
 /// Shorter than the drain, and long enough that placements are remembered.
-const QUICK: Tuning = Tuning { credential_drain_s: Some(2), placement_ttl_ms: Some(500) };
+const QUICK: Tuning = Tuning { credential_drain_s: Some(2), placement_ttl_ms: Some(500), spares_per_server: None };
 /// Nothing is locked while the test runs.
-const SLOW: Tuning = Tuning { credential_drain_s: None, placement_ttl_ms: Some(500) };
+const SLOW: Tuning = Tuning { credential_drain_s: None, placement_ttl_ms: Some(500), spares_per_server: None };
 
 /// Makes a test of a function for each engine that has logins.
 macro_rules! with_logins {
@@ -239,6 +239,7 @@ async fn what_comes_late_takes_nothing_away(sandbox: &Sandbox) -> anyhow::Result
         company_id: id.clone(),
         database_id: known.database_id.clone(),
         server: known.server.clone(),
+        adoption: None,
         password_verifier: Some(verifier),
     };
     assert_eq!(migrator.create_tenant_database(catalog.request(create)).await?.into_inner(), known);

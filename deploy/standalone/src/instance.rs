@@ -35,6 +35,8 @@ pub struct Tuning {
     pub credential_drain_s: Option<u64>,
     /// For how long the crm uses a placement without asking again, in milliseconds.
     pub placement_ttl_ms: Option<u64>,
+    /// Databases that are made ahead on each server.
+    pub spares_per_server: Option<u16>,
 }
 
 /// The addresses of the three services.
@@ -212,6 +214,7 @@ impl Plan {
             MigratorConfig::at(addresses.migrator, Mode::Dev, url, folder.identity(migrator::NAME)?, prefix);
         config.catalog_address = format!("http://{}", addresses.catalog);
         config.issuer = issuer(addresses);
+        config.spares.spares_per_server = self.tuning.spares_per_server.unwrap_or(config.spares.spares_per_server);
         config.central_database_url = Some(self.urls.central_database_url.clone().into());
         for server in &self.servers {
             let admin = format!("{}={}", server.name, server.admin_url);

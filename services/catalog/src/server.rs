@@ -95,16 +95,15 @@ impl Catalog {
             progress: Progress::new(),
             rotations: Progress::new(),
             changes: Changes::new(config.watching.clone()),
+            migrator: MigratorClient::new(channel),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),
             settings: settings_of(&config),
         });
         let tail = changes::begin(&app).await?;
         let name = format!("{NAME}-{}", ids.uuid());
-        let migrator = MigratorClient::new(channel);
-        let rotations =
-            Rotations { app: app.clone(), migrator: migrator.clone(), settings: config.provisioning.clone() };
-        let worker = Worker { app: app.clone(), migrator, settings: config.provisioning.clone(), name };
+        let rotations = Rotations { app: app.clone(), settings: config.provisioning.clone() };
+        let worker = Worker { app: app.clone(), settings: config.provisioning.clone(), name };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
         Ok(Self { app, server, worker, rotations, tail })

@@ -8,6 +8,7 @@ use tenantry_rpc::auth::ServiceKeyFiles;
 use tenantry_rpc::server::{Mode, ServerConfig};
 
 use crate::app::rollouts::EngineSettings;
+use crate::app::spares::SpareSettings;
 use crate::ident::Prefix;
 use crate::servers::ServerAddress;
 use crate::store::OwnDatabaseConfig;
@@ -55,6 +56,10 @@ pub struct MigratorConfig {
     #[allow(missing_docs)]
     pub rollouts: EngineSettings,
 
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub spares: SpareSettings,
+
     /// What the names of databases and roles begin with: at most 6 characters.
     #[arg(long, env = "MIGRATOR_DATABASE_PREFIX", default_value = "tnt_")]
     pub database_prefix: Prefix,
@@ -91,6 +96,7 @@ impl MigratorConfig {
             lock_timeout_ms: 2_000,
             statement_timeout_ms: 600_000,
             rollouts: EngineSettings::default(),
+            spares: SpareSettings::default(),
             database_prefix,
             drift_checks_at_once: DRIFT_CHECKS_AT_ONCE,
         }

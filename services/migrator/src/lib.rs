@@ -16,6 +16,7 @@ pub mod sets;
 mod store;
 
 pub use app::rollouts::EngineSettings;
+pub use app::spares::SpareSettings;
 pub use central::{CentralError, CentralReport, CentralUrls, migrate_central};
 pub use config::MigratorConfig;
 pub use ident::{Ident, IdentError, Prefix};

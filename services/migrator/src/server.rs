@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tenantry_api::migrator::v1::drift_service_server::DriftServiceServer;
 use tenantry_api::migrator::v1::migration_service_server::MigrationServiceServer;
 use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
@@ -17,10 +18,12 @@ use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::app::drift::DriftChecks;
 use crate::app::reporter::{self, Reporter};
 use crate::app::rollouts::{Engine, Wake};
+use crate::app::spares::{Spares, Taken};
 use crate::app::{App, CatalogClient, Settings};
 use crate::grpc::{DriftGrpc, MigrationGrpc, RolloutGrpc, TenantDatabaseGrpc};
 use crate::servers::DatabaseServers;
@@ -57,6 +60,7 @@ pub enum StartError {
 pub struct Migrator {
     app: Arc<App>,
     engine: Engine,
+    spares: Spares,
     server: BoundServer,
 }
 
@@ -75,9 +79,10 @@ impl Migrator {
         let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
         let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
         let keys = RemoteKeys::new(catalog.clone(), MIN_KEY_REFETCH);
-        let settings = VerifierSettings { issuer: config.issuer, audience: NAME.to_owned() };
+        let settings = VerifierSettings { issuer: config.issuer.clone(), audience: NAME.to_owned() };
         let verifier = Verifier::new(settings, Arc::new(keys), services, clock.clone());
 
+        let control_databases = control_databases(&config);
         let app = Arc::new(App {
             db,
             clock,
@@ -88,6 +93,7 @@ impl Migrator {
             central_set: sets::central()?,
             settings: Settings {
                 mode: config.server.mode,
+                control_databases,
                 central_database_url: config.central_database_url,
                 lock_timeout: Duration::from_millis(config.lock_timeout_ms),
                 statement_timeout: Duration::from_millis(config.statement_timeout_ms),
@@ -96,6 +102,7 @@ impl Migrator {
             reporter: Reporter::default(),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),
+            spare_taken: Taken::default(),
             drift: DriftChecks::new(config.drift_checks_at_once),
             catalog: CatalogClient::new(catalog),
         });
@@ -108,8 +115,17 @@ impl Migrator {
             .await?;
         let holder = app.ids.uuid().to_string();
         let engine = Engine { app: app.clone(), settings: config.rollouts, holder };
-        Ok(Self { app, engine, server })
+        let spares = Spares { app: app.clone(), settings: config.spares };
+        Ok(Self { app, engine, spares, server })
     }
+}
+
+/// The names in the URLs of the control plane's databases; files have none that a tenant's could have.
+fn control_databases(config: &MigratorConfig) -> Vec<String> {
+    let own = Some(config.own_database.database_url.as_str());
+    let urls = [own, config.central_database_url.as_ref().map(|url| url.expose_secret())];
+    let name = |url: &str| Some(Url::parse(url).ok()?.path().trim_start_matches('/').to_owned());
+    urls.into_iter().flatten().filter_map(name).collect()
 }
 
 impl Started for Migrator {
@@ -118,7 +134,7 @@ impl Started for Migrator {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, engine, server } = self;
+        let Self { app, engine, spares, server } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
@@ -126,6 +142,7 @@ impl Started for Migrator {
         tokio::join!(
             server.serve(shutdown.clone()),
             engine.run(shutdown.clone()),
+            spares.run(shutdown.clone()),
             reporter::run(app.clone(), shutdown.clone()),
             stopping,
         );

@@ -54,6 +54,10 @@ pub enum MigrationError {
     #[error("set {set} has no migration {version}")]
     NoSuchVersion { set: &'static str, version: String },
 
+    /// A database that something else has made is to be adopted, and nothing says what it has seen.
+    #[error("the database has tables and no record of set {set}; name the version that it is at")]
+    NoBaseline { set: &'static str },
+
     /// A statement failed. Counted from 1; absent when it cannot be told (code, timeouts).
     ///
     /// On PostgreSQL and SQLite nothing of the migration remains. On MariaDB, where DDL commits by itself, the

@@ -51,6 +51,7 @@
 //! cancelled, close that pool: on MariaDB the lock lives as long as the session.
 
 mod apply;
+mod baseline;
 mod catalogue;
 mod dry_run;
 mod engine;
@@ -74,6 +75,7 @@ mod version;
 mod wipe;
 
 pub use apply::{Applied, Done, Run, migrate};
+pub use baseline::{baseline, baseline_versions, ledger_sets};
 pub use catalogue::{
     CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, ObjectKind, TENANT, catalogue, compare,
 };

@@ -132,6 +132,13 @@ impl Owner {
     }
 }
 
+impl Owner {
+    /// Signs in to a company that somebody else has created for them.
+    pub async fn of(at: impl Into<Clients>, company: Company, email: String) -> anyhow::Result<Self> {
+        Ok(Self { token: login(at, &email).await?, company, email })
+    }
+}
+
 impl Member {
     /// Invites somebody new into the owner's company, accepts, and signs in.
     pub async fn invited_by(sandbox: &Sandbox, owner: &Owner, role: &str) -> anyhow::Result<Self> {

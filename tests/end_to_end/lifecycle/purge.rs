@@ -123,6 +123,7 @@ async fn the_migrator_drops_nothing_that_is_in_service(sandbox: &Sandbox) -> any
             company_id: dropped.company_id,
             database_id: dropped.database_id,
             server: dropped.server,
+            adoption: None,
             password_verifier: Some(PasswordVerifier {
                 scram_sha_256: "SCRAM-SHA-256$64:c2FsdA==$c3RvcmVk:c2VydmVy".to_owned(),
                 mysql_native: format!("*{}", "0F".repeat(20)),

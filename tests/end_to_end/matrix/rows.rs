@@ -131,6 +131,10 @@ rows! { world:
         "server": "local",
         "password_verifier": verifier(),
     }),
+    "tenantry.migrator.v1.TenantDatabaseService/CheckAdoption" => json!({
+        "server": "local",
+        "adoption": { "name": "not_there" },
+    }),
     "tenantry.migrator.v1.TenantDatabaseService/SetTenantCredential" => json!({
         "company_id": world.one.id,
         "password_verifier": verifier(),
@@ -182,6 +186,7 @@ pub(crate) fn past_access(rpc: &str) -> Option<Reason> {
         "RotateDatabaseCredential" | "SetTenantCredential" | "LockTenantCredential" => {
             Some(Reason::NoDatabaseCredential)
         }
+        "CheckAdoption" => Some(Reason::DatabaseNotAdoptable),
         _ => None,
     }
 }

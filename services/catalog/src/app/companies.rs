@@ -1,11 +1,13 @@
 //! Creating companies, and reading them.
 
 use serde_json::json;
+use tenantry_api::migrator::v1::Adoption;
 use tenantry_ids::{CompanyId, DatabaseId, EventId, UserId};
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Context, Error, Reason};
 use tokio::sync::OnceCell;
 
+use super::adoption;
 use super::attempt::{Attempt, repeat};
 use super::replay::Replayable;
 use super::{App, provisioning};
@@ -21,6 +23,7 @@ pub(crate) struct NewCompany {
     pub(crate) slug: SlugChoice,
     pub(crate) owner: NewOwner,
     pub(crate) server: Option<String>,
+    pub(crate) adoption: Option<Adoption>,
     pub(crate) traits: Traits,
     pub(crate) replay: Replayable,
 }
@@ -67,6 +70,9 @@ pub(crate) async fn register(app: &App, context: &Context, new: NewCompany) -> R
 
 /// Creates a company and its intent to have a database, and waits for it if asked.
 pub(crate) async fn create(app: &App, context: &Context, new: NewCompany, wait: bool) -> Result<CompanyView, Error> {
+    if let Some(adoption) = &new.adoption {
+        adoption::check(app, context, &new, adoption).await?;
+    }
     let password_hash = OnceCell::new();
     let id = repeat(|| attempt(app, context, &new, &password_hash)).await?;
     app.progress.wake();
@@ -117,7 +123,7 @@ async fn write(
     companies::insert(&tx, row, now).await?;
     let user = write_owner(app, &tx, owner, &new.owner.email).await?;
     people::add_member(&tx, id, user, Role::Owner, now).await?;
-    let database = write_database(app, &tx, id, &server.name).await?;
+    let database = write_database(app, &tx, id, &server.name, new.adoption.as_ref()).await?;
     steps::insert(&tx, id, now).await?;
     let payload = json!({ "slug": slug.as_str(), "server": server.name, "database_id": database, "owner": user });
     let event = events::NewEvent {
@@ -199,11 +205,24 @@ async fn write_owner(app: &App, tx: &CentralTx, owner: Owner, email: &Email) -> 
     }
 }
 
-async fn write_database(app: &App, tx: &CentralTx, company: CompanyId, server: &str) -> Result<DatabaseId, Attempt> {
+async fn write_database(
+    app: &App,
+    tx: &CentralTx,
+    company: CompanyId,
+    server: &str,
+    adoption: Option<&Adoption>,
+) -> Result<DatabaseId, Attempt> {
     let id = DatabaseId::new(&*app.ids);
     let password = TenantPassword::generate().map_err(Error::from)?;
     let sealed = app.sealer.seal(&database_owner(id), password.expose().as_bytes()).map_err(Error::from)?;
-    let row = companies::NewDatabase { id, company_id: company, server: server.to_owned(), sealed_password: sealed };
+    let row = companies::NewDatabase {
+        id,
+        company_id: company,
+        server: server.to_owned(),
+        sealed_password: sealed,
+        adopted_name: adoption.map(|adoption| adoption.name.clone()),
+        baseline_version: adoption.and_then(|adoption| some(&adoption.baseline_version)),
+    };
     companies::insert_database(tx, row, app.now()).await?;
     Ok(id)
 }

@@ -1,5 +1,6 @@
 //! The use cases, one async function each. A use case owns its transaction.
 
+mod adoption;
 mod attempt;
 pub(crate) mod changes;
 pub(crate) mod companies;
@@ -26,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::changes::Changes;
 use crate::app::keyring::Keyring;
-use crate::app::provisioning::Progress;
+use crate::app::provisioning::{MigratorClient, Progress};
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
 use crate::store::CentralDb;
 
@@ -42,6 +43,8 @@ pub(crate) struct App {
     /// As `progress`, of credentials.
     pub(crate) rotations: Progress,
     pub(crate) changes: Changes,
+    /// The migrator, with this service's identity. It need not be there yet.
+    pub(crate) migrator: MigratorClient,
     /// What goes on without its caller.
     pub(crate) tasks: TaskTracker,
     /// Begun when this process is to stop: streams end then.

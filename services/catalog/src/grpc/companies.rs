@@ -150,7 +150,15 @@ impl CompanyGrpc {
         check_password(&mut violations, "owner_password", &body.owner_password);
         let replay = Replayable::parse(&mut violations, context, &body.request_id, fingerprint);
         let owner = NewOwner { email, password: body.owner_password, known_is_fine: false };
-        violations.finish(Some(NewCompany { name, slug, owner, server: None, traits: Traits::default(), replay }))
+        violations.finish(Some(NewCompany {
+            name,
+            slug,
+            owner,
+            server: None,
+            adoption: None,
+            traits: Traits::default(),
+            replay,
+        }))
     }
 
     fn parse_creation(&self, context: &Context, body: CreateCompanyRequest) -> Result<NewCompany, Error> {
@@ -164,9 +172,10 @@ impl CompanyGrpc {
         }
         let replay = Replayable::parse(&mut violations, context, &body.request_id, fingerprint);
         let traits = parse::traits(&mut violations, body.labels, &body.plan, &body.region);
+        let adoption = parse::adoption(&mut violations, body.adopt_database, &body.database_server);
         let server = Some(body.database_server).filter(|server| !server.is_empty());
         let owner = NewOwner { email, password: body.owner_password, known_is_fine: true };
-        violations.finish(Some(NewCompany { name, slug, owner, server, traits, replay }))
+        violations.finish(Some(NewCompany { name, slug, owner, server, adoption, traits, replay }))
     }
 
     /// Keyed, since these bodies hold a password.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use tenantry_api::catalog::v1::{
-    Company, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest, ListCompaniesRequest,
+    AdoptDatabase, Company, DeleteCompanyRequest, EnterMaintenanceRequest, GetCompanyRequest, ListCompaniesRequest,
     PurgeCompanyRequest, ResumeCompanyRequest, SuspendCompanyRequest, UpdateCompanyRequest,
 };
+use tenantry_api::migrator::v1::Adoption;
 use tenantry_ids::CompanyId;
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Error, Violations};
@@ -19,6 +20,8 @@ use crate::domain::{Action, CompanyName, Labels, Selector, Slug};
 const MAX_REASON_CHARS: usize = 500;
 /// Of plan and region.
 const MAX_WORD_CHARS: usize = 63;
+/// Of a migration's name.
+const MAX_VERSION_CHARS: usize = 100;
 const DEFAULT_RETRY_S: i32 = 30;
 const MAX_RETRY_S: i32 = 86_400;
 const MAX_STATES: usize = 16;
@@ -51,6 +54,21 @@ pub(super) fn traits(
         plan: violations.optional_text("plan", plan, MAX_WORD_CHARS),
         region: violations.optional_text("region", region, MAX_WORD_CHARS),
     }
+}
+
+/// A database that is there already: on a server that is named too.
+pub(super) fn adoption(violations: &mut Violations, wanted: Option<AdoptDatabase>, server: &str) -> Option<Adoption> {
+    let AdoptDatabase { name, baseline_version } = wanted?;
+    violations.check(!server.is_empty(), "database_server", "must name the server of adopt_database");
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_name = (1..=MAX_WORD_CHARS).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(plain);
+    let description = "must be 1 to 63 of a-z, 0-9 and _, starting with a letter";
+    violations.check(is_name, "adopt_database.name", description);
+    let at = "adopt_database.baseline_version";
+    let baseline_version = violations.optional_text(at, &baseline_version, MAX_VERSION_CHARS);
+    Some(Adoption { name, baseline_version })
 }
 
 pub(super) fn list(body: ListCompaniesRequest) -> Result<(Filter, Page), Error> {

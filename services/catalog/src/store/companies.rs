@@ -195,6 +195,8 @@ pub(crate) struct NewDatabase {
     pub(crate) company_id: CompanyId,
     pub(crate) server: String,
     pub(crate) sealed_password: Vec<u8>,
+    pub(crate) adopted_name: Option<String>,
+    pub(crate) baseline_version: Option<String>,
 }
 
 pub(crate) async fn insert_database(
@@ -215,6 +217,8 @@ pub(crate) async fn insert_database(
         updated_at: Set(now),
         version_sequence: Set(None),
         credential_slot: Set(0),
+        adopted_name: Set(new.adopted_name),
+        baseline_version: Set(new.baseline_version),
     };
     company_database::Entity::insert(row).exec_without_returning(db.raw()).await?;
     Ok(())

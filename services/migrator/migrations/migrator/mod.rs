@@ -7,6 +7,8 @@ mod m20260101_000200_runs;
 mod m20260101_000300_drift;
 mod m20260101_000400_rollouts;
 mod m20260101_000450_credentials;
+mod m20260101_000500_spares;
+mod m20260101_000600_adoptions;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("migrator")
@@ -16,5 +18,7 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000300_drift::Migration)
         .add(m20260101_000400_rollouts::Migration)
         .add(m20260101_000450_credentials::Migration)
+        .add(m20260101_000500_spares::Migration)
+        .add(m20260101_000600_adoptions::Migration)
         .build()
 }

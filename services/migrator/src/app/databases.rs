@@ -1,10 +1,11 @@
 //! Making, seeding and knowing one tenant's database.
 
 use tenantry_ids::{CompanyId, DatabaseId};
-use tenantry_migration::seed;
+use tenantry_migration::{MigrationSet, seed, status};
 use tenantry_rpc::{Context, Error, Reason};
 
-use super::{App, rollouts};
+use super::adoption::{self, ToAdopt};
+use super::{App, rollouts, spares};
 use crate::ident::{Ident, IdentError};
 use crate::servers::{DatabaseServer, NewTenant, ServerError, Verifier};
 use crate::store::StoreError;
@@ -16,6 +17,8 @@ pub(crate) struct NewDatabase {
     pub(crate) database: DatabaseId,
     pub(crate) server: String,
     pub(crate) verifier: Verifier,
+    /// One that is there already, instead of a new one.
+    pub(crate) to_adopt: Option<ToAdopt>,
 }
 
 impl From<IdentError> for Error {
@@ -26,9 +29,9 @@ impl From<IdentError> for Error {
 
 /// Makes a company's database, or finishes or finds the one that it has.
 pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Result<Claim, Error> {
-    let claim = claim(app, &new).await?;
-    if claim.state == ClaimState::Ready && claim.is_rotated() {
-        // A call that comes late must not bring its password back.
+    let Claimed { claim, spare } = claim(app, &new).await?;
+    if claim.state == ClaimState::Ready {
+        // It has its data and its password by now; a call that comes late must bring neither back to where they were.
         return Ok(claim);
     }
     let server = server(app, &claim)?;
@@ -42,17 +45,32 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Re
             Err(error) => Err(ServerError::withdrawn(error)),
         }
     };
-    // One that is made already keeps its version: bringing it further is a rollout's work.
-    let set = match (claim.state, claim.schema_version.as_deref()) {
-        (ClaimState::Ready, Some(version)) if app.tenant_set.contains(version) => {
-            app.tenant_set.up_to(version).map_err(ServerError::from)?
-        }
-        _ => rollouts::set_for_new_databases(app).await?,
+    let set = match &spare {
+        Some(set) => set.clone(),
+        None => rollouts::set_for_new_databases(app).await?,
     };
-    server.create(&tenant, &set, &app.run(context), still_wanted).await?;
-    let version = set.head().unwrap_or_default();
-    claims::note_ready(&app.db, claim.database_id, version, app.clock.now()).await?;
+    match (&spare, &new.to_adopt) {
+        (Some(_), _) => server.hand_over(&tenant, still_wanted).await?,
+        (None, Some(wanted)) => {
+            adoption::adopt(app, context, &claim, &tenant, (wanted, &set), still_wanted).await?;
+        }
+        // Also what finishes a spare that was cut short on its way to the company.
+        (None, None) => server.create(&tenant, &set, &app.run(context), still_wanted).await?,
+    }
+    let version = version_now(app, &claim, &set).await?;
+    claims::note_ready(&app.db, claim.database_id, &version, app.clock.now()).await?;
     expect_kept(app, claim.company_id).await
+}
+
+/// One that was adopted may be further than new databases are.
+async fn version_now(app: &App, claim: &Claim, set: &MigrationSet) -> Result<String, Error> {
+    if !claim.adopting {
+        return Ok(set.head().unwrap_or_default().to_owned());
+    }
+    let db = server(app, claim)?.open(&Ident::new(&claim.name)?).await?;
+    let found = status(db.raw(), &app.tenant_set).await;
+    db.close().await?;
+    Ok(found.map_err(ServerError::from)?.version().unwrap_or_default().to_owned())
 }
 
 /// The claim, unless its database is dropped or being dropped.
@@ -67,38 +85,59 @@ pub(super) async fn expect_kept(app: &App, company: CompanyId) -> Result<Claim, 
     }
 }
 
-/// The company's claim, made where there is none. Of two calls at once one makes
-/// it, and the other finds it.
-async fn claim(app: &App, new: &NewDatabase) -> Result<Claim, Error> {
+/// A company's claim on a database.
+struct Claimed {
+    claim: Claim,
+    /// The migrations of the spare that became the company's just now.
+    spare: Option<MigrationSet>,
+}
+
+/// The company's claim, made where there is none, on a spare where there is one. Of two calls at once one makes it, and
+/// the other finds it.
+async fn claim(app: &App, new: &NewDatabase) -> Result<Claimed, Error> {
     if let Some(known) = claims::of_company(&app.db, new.company).await? {
-        return Ok(known);
+        return Ok(Claimed { claim: known, spare: None });
     }
-    let name = app.prefix.database(new.database)?;
     let server = app.servers.named(&new.server)?;
+    if new.to_adopt.is_none() && server.has_spares() {
+        let set = rollouts::set_for_new_databases(app).await?;
+        if spares::take(app, new, server, &set).await? {
+            let claim = claims::of_company(&app.db, new.company).await?.ok_or_else(claim_gone)?;
+            return Ok(Claimed { claim, spare: Some(set) });
+        }
+    }
+    let role = app.prefix.database(new.database)?;
+    let name = new.to_adopt.as_ref().map_or(&role, |wanted| &wanted.name);
     let row = NewClaim {
         database: new.database,
         company: new.company,
         server: &new.server,
         name: name.as_str(),
-        role: server.has_roles().then_some(name.as_str()),
+        role: server.has_roles().then_some(role.as_str()),
         state: ClaimState::Creating,
+        adopting: new.to_adopt.is_some(),
     };
-    match claims::insert(&app.db, row, app.clock.now()).await {
+    match claims::insert(app.db.raw(), row, app.clock.now()).await {
         Ok(()) | Err(StoreError::Taken(_)) => {}
         Err(error) => return Err(error.into()),
     }
     if let Some(claim) = claims::of_company(&app.db, new.company).await? {
-        return Ok(claim);
+        return Ok(Claimed { claim, spare: None });
     }
-    let other = claims::of_database(&app.db, new.database).await?;
-    Err(match other {
+    let by_id = claims::of_database(&app.db, new.database).await?;
+    let by_name = claims::of_name(&app.db, &new.server, name.as_str()).await?;
+    Err(match by_id.or(by_name) {
         Some(_) => claimed_by_another(),
-        None => Error::internal("a claim that was made is gone"),
+        None => claim_gone(),
     })
 }
 
+fn claim_gone() -> Error {
+    Error::internal("a claim that was made is gone")
+}
+
 pub(super) fn claimed_by_another() -> Error {
-    Error::new(Reason::DatabaseClaimed, "this database id belongs to another company; use a new one")
+    Error::new(Reason::DatabaseClaimed, "this database belongs, or belonged, to another company; use another one")
 }
 
 /// The server that the claim names.

@@ -31,7 +31,11 @@ pub(crate) async fn drop_database(app: &App, unwanted: Unwanted) -> Result<(), E
     };
     let logins = credentials::logins_if_any(app, &claim)?;
     let roles = logins.iter().flat_map(Logins::both).collect::<Vec<_>>();
-    server(app, &claim)?.drop_database(&Ident::new(&claim.name)?, &roles, confirmed).await?;
+    let (server, name) = (server(app, &claim)?, Ident::new(&claim.name)?);
+    match claim.adopting {
+        true => server.drop_logins(&name, &roles, confirmed).await?,
+        false => server.drop_database(&name, &roles, confirmed).await?,
+    }
     drift::forget(&app.db, claim.database_id).await?;
     claims::note_state(&app.db, claim.database_id, ClaimState::Dropped, app.clock.now()).await?;
     tracing::info!(audit = "database.dropped", tenant = %claim.company_id, database = claim.name, "a database was dropped");
@@ -52,8 +56,9 @@ async fn claim(app: &App, unwanted: &Unwanted) -> Result<Option<Claim>, Error> {
         name: name.as_str(),
         role: None,
         state: ClaimState::Dropped,
+        adopting: false,
     };
-    match claims::insert(&app.db, tombstone, app.clock.now()).await {
+    match claims::insert(app.db.raw(), tombstone, app.clock.now()).await {
         Ok(()) => Ok(None),
         // Either a creation of this moment, or another company's database.
         Err(StoreError::Taken(_)) => {

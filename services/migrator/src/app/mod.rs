@@ -1,5 +1,6 @@
 //! The use cases, one async function each.
 
+pub(crate) mod adoption;
 pub(crate) mod commands;
 pub(crate) mod credentials;
 pub(crate) mod databases;
@@ -8,6 +9,7 @@ pub(crate) mod dropping;
 pub(crate) mod fleet;
 pub(crate) mod reporter;
 pub(crate) mod rollouts;
+pub(crate) mod spares;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,7 @@ pub(crate) struct App {
     /// Begun when this process is to stop: streams end then.
     pub(crate) stopping: Shutdown,
     pub(crate) drift: drift::DriftChecks,
+    pub(crate) spare_taken: spares::Taken,
     /// The catalog, with this service's identity. It need not be there yet.
     pub(crate) catalog: CatalogClient,
 }
@@ -58,6 +61,8 @@ pub(crate) struct App {
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) central_database_url: Option<SecretString>,
+    /// The names of the control plane's own databases.
+    pub(crate) control_databases: Vec<String>,
     pub(crate) lock_timeout: Duration,
     pub(crate) statement_timeout: Duration,
 }

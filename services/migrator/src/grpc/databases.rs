@@ -2,22 +2,25 @@ use std::sync::Arc;
 
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseService;
 use tenantry_api::migrator::v1::{
-    CreateTenantDatabaseRequest, CredentialSlot, DropTenantDatabaseRequest, GetTenantDatabaseRequest,
-    LockTenantCredentialRequest, PasswordVerifier, SeedTenantDatabaseRequest, SetTenantCredentialRequest,
-    TenantDatabase,
+    Adoption, CheckAdoptionRequest, CreateTenantDatabaseRequest, CredentialSlot, DropTenantDatabaseRequest,
+    GetTenantDatabaseRequest, LockTenantCredentialRequest, PasswordVerifier, SeedTenantDatabaseRequest,
+    SetTenantCredentialRequest, TenantDatabase,
 };
 use tenantry_rpc::{Call, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
 use super::convert::timestamp;
 use crate::app::App;
+use crate::app::adoption::{self, ToAdopt};
 use crate::app::credentials::{self, Credential};
 use crate::app::databases::{self, NewDatabase};
 use crate::app::dropping::{self, Unwanted};
-use crate::ident::Slot;
+use crate::ident::{Ident, Slot};
 use crate::servers::Verifier;
 use crate::store::claims::Claim;
 
+/// As long as a version is kept.
+const MAX_VERSION_CHARS: usize = 100;
 /// As long as a server's name is kept.
 const MAX_SERVER_CHARS: usize = 63;
 
@@ -32,6 +35,13 @@ impl TenantDatabaseService for TenantDatabaseGrpc {
         let call = Call::open(request)?;
         let claim = databases::create(&self.0, &call.context, parse_creation(call.body)?).await?;
         Ok(Response::new(self.convert(claim)?))
+    }
+
+    async fn check_adoption(&self, request: Request<CheckAdoptionRequest>) -> Result<Response<()>, Status> {
+        let call = Call::open(request)?;
+        let (server, wanted) = parse_check(call.body)?;
+        adoption::check(&self.0, &call.context, &server, &wanted).await?;
+        Ok(Response::new(()))
     }
 
     async fn set_tenant_credential(
@@ -87,8 +97,25 @@ fn parse_creation(body: CreateTenantDatabaseRequest) -> Result<NewDatabase, Erro
     let database = violations.parse("database_id", &body.database_id);
     violations.check(!body.server.is_empty(), "server", "must name a database server");
     let verifier = parse_verifier(&mut violations, body.password_verifier.unwrap_or_default());
+    let to_adopt = body.adoption.map(|adoption| parse_adoption(&mut violations, "adoption", adoption));
     let (company, database) = violations.finish(company.zip(database))?;
-    Ok(NewDatabase { company, database, server: body.server, verifier })
+    Ok(NewDatabase { company, database, server: body.server, verifier, to_adopt: to_adopt.flatten() })
+}
+
+fn parse_check(body: CheckAdoptionRequest) -> Result<(String, ToAdopt), Error> {
+    let mut violations = Violations::new();
+    let server = violations.text("server", &body.server, MAX_SERVER_CHARS);
+    let wanted = parse_adoption(&mut violations, "adoption", body.adoption.unwrap_or_default());
+    Ok((server, violations.finish(wanted)?))
+}
+
+fn parse_adoption(violations: &mut Violations, field: &str, adoption: Adoption) -> Option<ToAdopt> {
+    let name = Ident::new(adoption.name);
+    let description = "must be 1 to 63 of a-z, 0-9 and _, starting with a letter";
+    violations.check(name.is_ok(), &format!("{field}.name"), description);
+    let at = format!("{field}.baseline_version");
+    let baseline = violations.optional_text(&at, &adoption.baseline_version, MAX_VERSION_CHARS);
+    Some(ToAdopt { name: name.ok()?, baseline: (!baseline.is_empty()).then_some(baseline) })
 }
 
 fn parse_set(body: SetTenantCredentialRequest) -> Result<(Credential, Verifier), Error> {

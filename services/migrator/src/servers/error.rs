@@ -41,6 +41,9 @@ pub(crate) enum ServerError {
     /// Its databases are files.
     #[error("the engine has no logins")]
     NoLogins,
+    /// It cannot become a tenant's, for this reason.
+    #[error("the database cannot be adopted: {0}")]
+    NotAdoptable(String),
     /// A file, on SQLite.
     #[error("the database file cannot be made")]
     File(#[source] std::io::Error),
@@ -129,7 +132,7 @@ impl From<ServerError> for Error {
                     .caused_by(source)
             }
             ServerError::Missing(source) => {
-                let message = "the server has no such database; restore it, or let the catalog create it again";
+                let message = "the server has no such database; restore it from a backup";
                 Error::new(Reason::DatabaseMissing, message).caused_by(source)
             }
             ServerError::Full(source) => {
@@ -146,6 +149,7 @@ impl From<ServerError> for Error {
                 let message = "the company's database is a SQLite file, which has no login and so no credential";
                 Error::new(Reason::NoDatabaseCredential, message)
             }
+            ServerError::NotAdoptable(_) => Error::new(Reason::DatabaseNotAdoptable, error.to_string()),
             ServerError::Refused { .. } | ServerError::Config(_) | ServerError::File(_) => Error::internal(error),
         }
     }
@@ -165,6 +169,7 @@ fn of_migration(error: MigrationError, soon: Duration) -> Error {
         MigrationError::Failed { .. } => (Reason::MigrationFailed, false),
         MigrationError::Irreversible { .. } => (Reason::MigrationIrreversible, false),
         MigrationError::NoSuchVersion { .. } => (Reason::MigrationNotFound, false),
+        MigrationError::NoBaseline { .. } => (Reason::DatabaseNotAdoptable, false),
         MigrationError::NoDryRun => (Reason::DryRunUnsupported, false),
         _ => return Error::internal(error),
     };

@@ -2,6 +2,7 @@
 //! has any. Each engine makes a tenant's database in its own way, and every way
 //! can be repeated from any point.
 
+pub(crate) mod adoption;
 mod error;
 mod mysql;
 mod postgres;
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tenantry_migration::{MigrationSet, Run};
 use tenantry_rpc::{Error, Reason};
 
+pub(crate) use adoption::Adoption;
 pub(crate) use error::ServerError;
 pub(crate) use mysql::MySqlServer;
 pub(crate) use postgres::PostgresServer;
@@ -126,6 +128,53 @@ impl DatabaseServer {
         }
     }
 
+    /// Makes a database with its role, at the newest version of `set`, that nobody may log in to yet.
+    pub(crate) async fn make_spare(&self, name: &Ident, set: &MigrationSet, run: &Run) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => Box::pin(server.make_spare(name, set, run)).await,
+            Self::MySql(_) | Self::Sqlite(_) => Err(no_spares()),
+        }
+    }
+
+    /// Gives a spare to a tenant.
+    ///
+    /// `still_wanted` is asked under the lock that dropping takes too.
+    pub(crate) async fn hand_over(
+        &self,
+        tenant: &NewTenant,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.hand_over(tenant, still_wanted).await,
+            Self::MySql(_) | Self::Sqlite(_) => Err(no_spares()),
+        }
+    }
+
+    /// Whether a database could be adopted. Only reads.
+    pub(crate) async fn check_adoption(&self, name: &Ident, adoption: Adoption<'_>) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.check_adoption(name, adoption).await,
+            Self::MySql(server) => server.check_adoption(name, adoption).await,
+            Self::Sqlite(server) => server.check_adoption(name, adoption).await,
+        }
+    }
+
+    /// Makes a database that is there already a tenant's: notes what it has seen, migrates it, and lets the tenant in.
+    ///
+    /// `still_wanted` is asked under the lock that dropping takes too.
+    pub(crate) async fn adopt(
+        &self,
+        tenant: &NewTenant,
+        adoption: Adoption<'_>,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => Box::pin(server.adopt(tenant, adoption, still_wanted)).await,
+            Self::MySql(server) => Box::pin(server.adopt(tenant, adoption, still_wanted)).await,
+            Self::Sqlite(server) => Box::pin(server.adopt(tenant, adoption, still_wanted)).await,
+        }
+    }
+
     /// Lets the tenant in by this role too, which is made where it is absent.
     ///
     /// `confirmed` is asked under the lock that creating takes too.
@@ -170,6 +219,22 @@ impl DatabaseServer {
             Self::Postgres(server) => server.drop_database(name, roles, confirmed).await,
             Self::MySql(server) => server.drop_database(name, roles, confirmed).await,
             Self::Sqlite(server) => server.drop_database(name, confirmed).await,
+        }
+    }
+
+    /// Drops a tenant's login roles, and leaves the database: it never became the tenant's.
+    ///
+    /// `confirmed` is asked under the lock that creating takes too.
+    pub(crate) async fn drop_logins(
+        &self,
+        name: &Ident,
+        roles: &[&Ident],
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        match self {
+            Self::Postgres(server) => server.drop_logins(name, roles, confirmed).await,
+            Self::MySql(server) => server.drop_logins(name, roles, confirmed).await,
+            Self::Sqlite(_) => confirmed.await,
         }
     }
 
@@ -220,6 +285,14 @@ impl DatabaseServer {
         }
     }
 
+    /// Whether databases can be made ahead there.
+    pub(crate) fn has_spares(&self) -> bool {
+        match self {
+            Self::Postgres(_) => true,
+            Self::MySql(_) | Self::Sqlite(_) => false,
+        }
+    }
+
     /// Whether tenants have a login role of their own there.
     pub(crate) fn has_roles(&self) -> bool {
         match self {
@@ -239,6 +312,11 @@ pub(crate) fn backend_of(engine: &str) -> Option<DbBackend> {
     }
 }
 
+/// Only a clone is so much cheaper to have than to make.
+fn no_spares() -> ServerError {
+    ServerError::Config("spares are PostgreSQL's".to_owned())
+}
+
 /// The servers by name.
 pub(crate) struct DatabaseServers(HashMap<String, DatabaseServer>);
 
@@ -246,6 +324,11 @@ impl DatabaseServers {
     pub(crate) fn new(addresses: &[ServerAddress], prefix: &Prefix) -> Result<Self, ServerError> {
         let server = |address: &ServerAddress| Ok((address.name.clone(), DatabaseServer::new(address, prefix)?));
         addresses.iter().map(server).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The names of those that can have spares.
+    pub(crate) fn with_spares(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, server)| server.has_spares()).map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn named(&self, name: &str) -> Result<&DatabaseServer, Error> {

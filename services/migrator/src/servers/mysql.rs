@@ -1,3 +1,4 @@
+mod adoption;
 mod credentials;
 mod scratch;
 
@@ -154,6 +155,26 @@ impl MySqlServer {
     }
 }
 
+impl MySqlServer {
+    /// Drops a tenant's users, and leaves the database.
+    pub(crate) async fn drop_logins(
+        &self,
+        name: &Ident,
+        roles: &[&Ident],
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        let mut admin = self.connect().await?;
+        let dropped = async {
+            lock(&mut admin, name).await?;
+            confirmed.await?;
+            drop_users(&mut admin, roles).await
+        };
+        let dropped = dropped.await;
+        admin.close().await.map_err(ServerError::refused("closing"))?;
+        dropped
+    }
+}
+
 async fn drop_with(
     admin: &mut MySqlConnection,
     name: &Ident,
@@ -165,11 +186,16 @@ async fn drop_with(
     drop_with_users(admin, name, roles).await
 }
 
-async fn drop_with_users(admin: &mut MySqlConnection, name: &Ident, users: &[&Ident]) -> Result<(), ServerError> {
-    // The users first: from here on nobody can come.
+async fn drop_users(admin: &mut MySqlConnection, users: &[&Ident]) -> Result<(), ServerError> {
     for user in users {
         execute(admin, "dropping the user", format!("DROP USER IF EXISTS '{}'@'%'", user.as_str())).await?;
     }
+    Ok(())
+}
+
+async fn drop_with_users(admin: &mut MySqlConnection, name: &Ident, users: &[&Ident]) -> Result<(), ServerError> {
+    // The users first: from here on nobody can come.
+    drop_users(admin, users).await?;
     // A transaction that is under way holds its tables; the default is to wait for a day.
     execute(admin, "setting a timeout", format!("SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")).await?;
     execute(admin, "dropping the database", format!("DROP DATABASE IF EXISTS {}", name.backticked())).await

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use self::scratch::InUse;
 pub(crate) use self::scratch::SqliteScratch;
+use super::adoption::{Adoption, note_baseline, survey};
 use super::{NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
 
@@ -45,6 +46,45 @@ impl SqliteServer {
         let migrated = migrate(&db, set, None, run).await;
         db.close().await?;
         Ok(migrated.map(drop)?)
+    }
+
+    /// Whether it could be adopted. Only reads.
+    pub(crate) async fn check_adoption(&self, name: &Ident, adoption: Adoption<'_>) -> Result<(), ServerError> {
+        let db = self.open_to_adopt(name).await?;
+        let surveyed = survey(&db, adoption).await;
+        db.close().await?;
+        surveyed
+    }
+
+    /// A file that somebody has put into the folder becomes a tenant's.
+    ///
+    /// `still_wanted` is asked under the lock that dropping takes too.
+    pub(crate) async fn adopt(
+        &self,
+        tenant: &NewTenant,
+        adoption: Adoption<'_>,
+        still_wanted: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        let _held = self.lock.lock().await;
+        still_wanted.await?;
+        let db = self.open_to_adopt(&tenant.name).await?;
+        let done = async {
+            survey(&db, adoption).await?;
+            note_baseline(&db, adoption).await?;
+            Ok(migrate(&db, adoption.set, None, adoption.run).await.map(drop)?)
+        };
+        let done = done.await;
+        db.close().await?;
+        done
+    }
+
+    async fn open_to_adopt(&self, name: &Ident) -> Result<DatabaseConnection, ServerError> {
+        match self.open(name).await {
+            Err(ServerError::Missing(_)) => {
+                Err(ServerError::NotAdoptable(format!("the folder has no file {}.db", name.as_str())))
+            }
+            opened => opened,
+        }
     }
 
     pub(crate) async fn drop_database(

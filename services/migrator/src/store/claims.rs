@@ -54,6 +54,8 @@ mod row {
         pub credential_slot: i32,
         /// Since which generation of the placement; 0 for what it was made with.
         pub credential_generation: i64,
+        /// Somebody else has made it, and it is not the company's yet: it is not dropped.
+        pub adopting: bool,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -84,6 +86,7 @@ pub(crate) struct NewClaim<'a> {
     pub(crate) name: &'a str,
     pub(crate) role: Option<&'a str>,
     pub(crate) state: ClaimState,
+    pub(crate) adopting: bool,
 }
 
 pub(crate) async fn of_company(db: &OwnDb, company: CompanyId) -> Result<Option<Claim>, StoreError> {
@@ -94,7 +97,13 @@ pub(crate) async fn of_database(db: &OwnDb, database: DatabaseId) -> Result<Opti
     Ok(row::Entity::find_by_id(database).one(db.raw()).await?)
 }
 
-pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
+/// Of whichever company, dropped ones too.
+pub(crate) async fn of_name(db: &OwnDb, server: &str, name: &str) -> Result<Option<Claim>, StoreError> {
+    let query = row::Entity::find().filter(row::Column::Server.eq(server)).filter(row::Column::Name.eq(name));
+    Ok(query.one(db.raw()).await?)
+}
+
+pub(crate) async fn insert(db: &impl ConnectionTrait, new: NewClaim<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
     let row = row::ActiveModel {
         database_id: Set(new.database),
         company_id: Set(new.company),
@@ -111,8 +120,9 @@ pub(crate) async fn insert(db: &OwnDb, new: NewClaim<'_>, now: DateTime<Utc>) ->
         failed_rollout: Set(None),
         credential_slot: Set(0),
         credential_generation: Set(0),
+        adopting: Set(new.adopting),
     };
-    row::Entity::insert(row).exec_without_returning(db.raw()).await?;
+    row::Entity::insert(row).exec_without_returning(db).await?;
     Ok(())
 }
 
@@ -126,6 +136,7 @@ pub(crate) async fn note_ready(
 ) -> Result<(), StoreError> {
     row::Entity::update_many()
         .col_expr(row::Column::State, Expr::value(row::State::Ready))
+        .col_expr(row::Column::Adopting, Expr::value(false))
         .col_expr(row::Column::SchemaVersion, Expr::value(version))
         .col_expr(row::Column::VersionSequence, Expr::col(row::Column::VersionSequence).add(1))
         .col_expr(row::Column::UpdatedAt, Expr::value(now))

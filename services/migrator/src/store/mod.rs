@@ -4,6 +4,7 @@ pub(crate) mod claims;
 pub(crate) mod drift;
 pub(crate) mod rollouts;
 pub(crate) mod runs;
+pub(crate) mod spares;
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use tenantry_migration::{MigrationError, MigrationSet, status};

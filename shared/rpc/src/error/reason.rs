@@ -141,6 +141,8 @@ reasons! {
     DatabaseNotFound = "DATABASE_NOT_FOUND": NotFound,
     /// The company's database was dropped, and it gets no other.
     DatabaseDropped = "DATABASE_DROPPED": FailedPrecondition,
+    /// A database that is there already cannot become a company's.
+    DatabaseNotAdoptable = "DATABASE_NOT_ADOPTABLE": FailedPrecondition,
     /// The company's database has no login: a file.
     NoDatabaseCredential = "NO_DATABASE_CREDENTIAL": FailedPrecondition,
     /// The database's former credential is still in use.

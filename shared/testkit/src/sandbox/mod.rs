@@ -114,7 +114,16 @@ impl Sandbox {
 
     /// Runs one statement in the migrator's own database, for what a crash leaves there.
     pub async fn run_in_migrators(&self, sql: &str) -> anyhow::Result<()> {
-        self.own("migrator.db", OnServer::migrators).run(sql).await
+        self.migrators().run(sql).await
+    }
+
+    /// As [`ask_central`](Self::ask_central), of the migrator's own database.
+    pub async fn ask_migrators(&self, sql: &str) -> anyhow::Result<Vec<String>> {
+        self.migrators().texts(sql).await
+    }
+
+    fn migrators(&self) -> OwnDatabase {
+        self.own("migrator.db", OnServer::migrators)
     }
 
     fn central(&self) -> OwnDatabase {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
 use tenantry_api::migrator::v1::{
-    CreateTenantDatabaseRequest, DropTenantDatabaseRequest, PasswordVerifier, SeedTenantDatabaseRequest,
+    Adoption, CreateTenantDatabaseRequest, DropTenantDatabaseRequest, PasswordVerifier, SeedTenantDatabaseRequest,
 };
 use tenantry_ids::{CompanyId, DatabaseId};
 use tenantry_rpc::client::{self, ServiceChannel};
@@ -50,6 +50,8 @@ impl From<Status> for StepFailure {
                 Reason::FieldViolations
                     | Reason::DatabaseClaimed
                     | Reason::DatabaseDropped
+                    | Reason::DatabaseNotAdoptable
+                    | Reason::MigrationNotFound
                     | Reason::MigrationFailed
                     | Reason::ChecksumMismatch
             )
@@ -61,31 +63,20 @@ impl From<Status> for StepFailure {
 }
 
 /// Runs one step of one company.
-pub(crate) async fn run(
-    app: &App,
-    migrator: &MigratorClient,
-    step: Step,
-    company: CompanyId,
-    limit: Duration,
-) -> Result<(), StepFailure> {
+pub(crate) async fn run(app: &App, step: Step, company: CompanyId, limit: Duration) -> Result<(), StepFailure> {
     let deadline = Instant::now() + limit;
     match step {
-        Step::CreateDatabase => create_database(app, migrator.clone(), company, deadline).await,
+        Step::CreateDatabase => create_database(app, company, deadline).await,
         Step::Seed => {
             let request = SeedTenantDatabaseRequest { company_id: company.to_string() };
-            migrator.clone().seed_tenant_database(client::request(request, deadline)).await?;
+            app.migrator.clone().seed_tenant_database(client::request(request, deadline)).await?;
             Ok(())
         }
-        Step::DropDatabase => drop_database(app, migrator.clone(), company, deadline).await,
+        Step::DropDatabase => drop_database(app, company, deadline).await,
     }
 }
 
-async fn drop_database(
-    app: &App,
-    mut migrator: MigratorClient,
-    company: CompanyId,
-    deadline: Instant,
-) -> Result<(), StepFailure> {
+async fn drop_database(app: &App, company: CompanyId, deadline: Instant) -> Result<(), StepFailure> {
     // Written in the company's own transaction: without the row there is no database either.
     let Some(database) = companies::database_of(&app.db, company).await.map_err(Error::from)? else { return Ok(()) };
     let request = DropTenantDatabaseRequest {
@@ -93,16 +84,11 @@ async fn drop_database(
         database_id: database.id.to_string(),
         server: database.server,
     };
-    migrator.drop_tenant_database(client::request(request, deadline)).await?;
+    app.migrator.clone().drop_tenant_database(client::request(request, deadline)).await?;
     Ok(())
 }
 
-async fn create_database(
-    app: &App,
-    mut migrator: MigratorClient,
-    company: CompanyId,
-    deadline: Instant,
-) -> Result<(), StepFailure> {
+async fn create_database(app: &App, company: CompanyId, deadline: Instant) -> Result<(), StepFailure> {
     let database = companies::database_of(&app.db, company).await.map_err(Error::from)?;
     let database = database.ok_or_else(|| Error::internal(format!("company {company} has no database row")))?;
     let sealed = database.sealed_password.as_deref().unwrap_or_default();
@@ -111,8 +97,11 @@ async fn create_database(
         database_id: database.id.to_string(),
         server: database.server,
         password_verifier: Some(verifier_of(app, database.id, sealed)?),
+        adoption: database
+            .adopted_name
+            .map(|name| Adoption { name, baseline_version: database.baseline_version.unwrap_or_default() }),
     };
-    let made = migrator.create_tenant_database(client::request(request, deadline)).await?.into_inner();
+    let made = app.migrator.clone().create_tenant_database(client::request(request, deadline)).await?.into_inner();
     companies::note_database(&app.db, database.id, &made.name, &made.role, &made.schema_version, app.now())
         .await
         .map_err(Error::from)?;

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::steps::{self, StepFailure};
-use super::{MigratorClient, Progress, WorkerSettings};
+use super::{Progress, WorkerSettings};
 use crate::app::{App, lifecycle};
 use crate::domain::{Action, State, Step, Transition, Work, transition};
 use crate::store::entities::provisioning_step;
@@ -35,7 +35,6 @@ enum StepEnd {
 /// The pipeline's worker in one process.
 pub(crate) struct Worker {
     pub(crate) app: Arc<App>,
-    pub(crate) migrator: MigratorClient,
     pub(crate) settings: WorkerSettings,
     /// This process, as leases name it.
     pub(crate) name: String,
@@ -160,7 +159,7 @@ impl Worker {
         let step = Step::named(&row.name).ok_or(StepEnd::Failed(unknown))?;
         let span = tracing::info_span!("provisioning step", "otel.name" = step.as_str(), attempt = row.attempts + 1);
         let limit = self.settings.step_timeout();
-        let work = steps::run(&self.app, &self.migrator, step, held.company, limit).instrument(span);
+        let work = steps::run(&self.app, step, held.company, limit).instrument(span);
         tokio::select! {
             done = work => done.map_err(StepEnd::Failed),
             end = self.keep_lease(held) => Err(end),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::app::provisioning::{MigratorClient, StepFailure, WorkerSettings, verifier_of};
+use crate::app::provisioning::{StepFailure, WorkerSettings, verifier_of};
 use crate::domain::Action;
 use crate::store::entities::credential_rotation::{Model, State};
 use crate::store::{StoreError, changes, events, rotations};
@@ -20,7 +20,6 @@ use crate::store::{StoreError, changes, events, rotations};
 /// The rotations' worker in one process.
 pub(crate) struct Rotations {
     pub(crate) app: Arc<App>,
-    pub(crate) migrator: MigratorClient,
     pub(crate) settings: WorkerSettings,
 }
 
@@ -94,7 +93,7 @@ impl Rotations {
             generation: row.generation,
         };
         let request = client::request(request, Instant::now() + self.settings.step_timeout());
-        let made = self.migrator.clone().set_tenant_credential(request).await?.into_inner();
+        let made = self.app.migrator.clone().set_tenant_credential(request).await?.into_inner();
         self.switch(row, &made.role).await.map_err(|error| Error::from(error).into())
     }
 
@@ -132,7 +131,7 @@ impl Rotations {
             generation: row.generation,
         };
         let request = client::request(request, Instant::now() + self.settings.step_timeout());
-        self.migrator.clone().lock_tenant_credential(request).await?;
+        self.app.migrator.clone().lock_tenant_credential(request).await?;
         rotations::remove(&self.app.db, row).await.map_err(|error| Error::from(error).into())
     }
 }

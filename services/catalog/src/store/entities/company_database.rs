@@ -19,6 +19,10 @@ pub struct Model {
     pub version_sequence: Option<i64>,
     /// Which of the two login roles is in use: 0 the first, 1 the second.
     pub credential_slot: i32,
+    /// It was there before the company, by this name.
+    pub adopted_name: Option<String>,
+    /// The migration that it was at then, where its own records do not say so.
+    pub baseline_version: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -53,6 +53,19 @@ impl PostgresServer {
     }
 }
 
+/// The role of a tenant to come.
+pub(super) async fn create_without_login(admin: &mut Admin, roles: &Roles, role: &Ident) -> Result<(), ServerError> {
+    let create = format!("CREATE ROLE {} NOLOGIN IN ROLE {}", role.quoted(), roles.group.quoted());
+    admin.execute("creating a spare's role", create).await
+}
+
+/// Lets the tenant log in by a role that has everything else.
+pub(super) async fn set_password(admin: &mut Admin, tenant: &NewTenant) -> Result<(), ServerError> {
+    let (role, verifier) = (tenant.role.quoted(), &tenant.verifier.scram_sha_256);
+    let alter = format!("ALTER ROLE {role} LOGIN PASSWORD '{verifier}'");
+    admin.execute("setting the login role's password", alter).await
+}
+
 /// The tenant's role with its password and the rights of all tenants, whatever it was before.
 pub(super) async fn ensure_login(admin: &mut Admin, roles: &Roles, tenant: &NewTenant) -> Result<(), ServerError> {
     let (role, group, verifier) = (tenant.role.quoted(), roles.group.quoted(), &tenant.verifier.scram_sha_256);

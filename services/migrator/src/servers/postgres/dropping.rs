@@ -18,6 +18,34 @@ impl PostgresServer {
         admin.close().await?;
         dropped
     }
+
+    /// Drops a tenant's login roles, and leaves the database.
+    pub(crate) async fn drop_logins(
+        &self,
+        name: &Ident,
+        roles: &[&Ident],
+        confirmed: impl Future<Output = Result<(), ServerError>> + Send,
+    ) -> Result<(), ServerError> {
+        let mut admin = Admin::connect(&self.options).await?;
+        let dropped = async {
+            admin.lock(name).await?;
+            confirmed.await?;
+            for role in roles {
+                if !admin.role_exists(role).await? {
+                    continue;
+                }
+                if admin.database_exists(name).await? {
+                    let revoke = format!("REVOKE ALL ON DATABASE {} FROM {}", name.quoted(), role.quoted());
+                    admin.execute("shutting the login role out", revoke).await?;
+                }
+                admin.execute("dropping the login role", format!("DROP ROLE {}", role.quoted())).await?;
+            }
+            Ok(())
+        };
+        let dropped = dropped.await;
+        admin.close().await?;
+        dropped
+    }
 }
 
 async fn drop_with(

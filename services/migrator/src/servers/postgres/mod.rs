@@ -7,9 +7,11 @@
 //! only when nobody but its tenant can make one.
 
 mod admin;
+mod adoption;
 mod credentials;
 mod dropping;
 mod scratch;
+mod spares;
 mod template;
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
@@ -88,21 +90,37 @@ impl PostgresServer {
         admin.lock(&new.name).await?;
         still_wanted.await?;
         if !admin.database_exists(&new.name).await? {
-            let template = self.ensure_template(admin, &roles, set, run).await?;
-            let strategy = if admin.can_choose_strategy() { " STRATEGY WAL_LOG" } else { "" };
-            let (database, template, owner) = (new.name.quoted(), template.quoted(), roles.owner.quoted());
-            let create = format!(
-                "CREATE DATABASE {database} TEMPLATE {template}{strategy} OWNER {owner} ALLOW_CONNECTIONS false"
-            );
-            admin.execute("cloning the template", create).await?;
+            self.clone_template(admin, &roles, &new.name, set, run).await?;
         }
         self.open_for_tenant(admin, &roles, new).await
     }
 
+    /// A database that nobody may connect to yet.
+    async fn clone_template(
+        &self,
+        admin: &mut Admin,
+        roles: &Roles,
+        name: &Ident,
+        set: &MigrationSet,
+        run: &Run,
+    ) -> Result<(), ServerError> {
+        let template = self.ensure_template(admin, roles, set, run).await?;
+        let strategy = if admin.can_choose_strategy() { " STRATEGY WAL_LOG" } else { "" };
+        let (database, template, owner) = (name.quoted(), template.quoted(), roles.owner.quoted());
+        let create =
+            format!("CREATE DATABASE {database} TEMPLATE {template}{strategy} OWNER {owner} ALLOW_CONNECTIONS false");
+        admin.execute("cloning the template", create).await
+    }
+
     /// The tenant's role, and its door.
     async fn open_for_tenant(&self, admin: &mut Admin, roles: &Roles, new: &NewTenant) -> Result<(), ServerError> {
-        let (database, role) = (new.name.quoted(), new.role.quoted());
         credentials::ensure_login(admin, roles, new).await?;
+        self.open_door(admin, &new.name, &new.role).await
+    }
+
+    /// Lets connections in, of this role alone.
+    async fn open_door(&self, admin: &mut Admin, name: &Ident, role: &Ident) -> Result<(), ServerError> {
+        let (database, role) = (name.quoted(), role.quoted());
         // One message, one transaction: the door opens for the tenant alone.
         let open = format!(
             "REVOKE ALL ON DATABASE {database} FROM PUBLIC; GRANT CONNECT ON DATABASE {database} TO {role}; \

@@ -1,7 +1,7 @@
 //! One template per server and state of the tenant set.
 
 use sea_orm::ConnectionTrait;
-use tenantry_migration::{MigrationSet, Run, migrate};
+use tenantry_migration::{LEDGER, MigrationSet, Run, migrate};
 
 use super::admin::Admin;
 use super::{PostgresServer, Roles};
@@ -60,14 +60,7 @@ impl PostgresServer {
         goal: Goal<'_>,
         run: &Run,
     ) -> Result<(), ServerError> {
-        for role in [&roles.owner, &roles.group] {
-            ensure_role(admin, role).await?;
-        }
-        // Creating a database for an owner takes membership in that role. Not granted again: two who do so at once
-        // collide.
-        if !admin.has_role(&roles.owner).await? {
-            admin.execute("joining the owner role", format!("GRANT {} TO CURRENT_USER", roles.owner.quoted())).await?;
-        }
+        ensure_shared_roles(admin, roles).await?;
         // From template0, in the C locale: the same order on every machine, and
         // nothing that an administrator has put into template1.
         let (database, owner) = (name.quoted(), roles.owner.quoted());
@@ -81,21 +74,40 @@ impl PostgresServer {
 
     async fn fill(&self, roles: &Roles, name: &Ident, goal: Goal<'_>, run: &Run) -> Result<(), ServerError> {
         let db = self.open(name).await?;
-        let group = roles.group.quoted();
-        // Default grants first: every table that a migration makes, now or
-        // later, in the template or in a clone, is the group's to work with.
-        let grants = format!(
-            "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {group}; \
-             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {group}; \
-             ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {group}"
-        );
-        db.execute_unprepared(&grants).await?;
+        // Rights first: they are for every table that a migration makes, now or later, here or in a clone.
+        db.execute_unprepared(&rights(roles)).await?;
         migrate(&db, goal.set, goal.version, run).await?;
-        // The ledger is the migrator's to write.
-        db.execute_unprepared(&format!("REVOKE INSERT, UPDATE, DELETE ON tenantry_migrations FROM {group}")).await?;
+        db.execute_unprepared(&ledger_rights(roles)).await?;
         db.close().await?;
         Ok(())
     }
+}
+
+/// What the tenants' group may do in a database of the owner role.
+pub(super) fn rights(roles: &Roles) -> String {
+    let group = roles.group.quoted();
+    format!(
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {group}; \
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {group}; \
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {group}"
+    )
+}
+
+/// The ledger is the migrator's to write.
+pub(super) fn ledger_rights(roles: &Roles) -> String {
+    format!("REVOKE INSERT, UPDATE, DELETE ON {LEDGER} FROM {}", roles.group.quoted())
+}
+
+/// The roles that all tenants share.
+pub(super) async fn ensure_shared_roles(admin: &mut Admin, roles: &Roles) -> Result<(), ServerError> {
+    for role in [&roles.owner, &roles.group] {
+        ensure_role(admin, role).await?;
+    }
+    // Making a database for an owner takes membership in that role. Not granted again: two who do so at once collide.
+    if !admin.has_role(&roles.owner).await? {
+        admin.execute("joining the owner role", format!("GRANT {} TO CURRENT_USER", roles.owner.quoted())).await?;
+    }
+    Ok(())
 }
 
 /// Roles belong to the server, so two makers of templates can meet here: the
