@@ -23,7 +23,7 @@ per_engine!(
     an_existing_database_becomes_a_companys,
     a_version_can_be_named_and_an_empty_one_needs_none,
     what_cannot_be_adopted_says_why,
-    an_adoption_that_failed_leaves_the_database,
+    an_adoption_that_failed_leaves_the_database; postgres_18
 );
 
 /// A database as another tool has left it.

@@ -1,9 +1,36 @@
 //! What the migrator makes on a server.
 
+use tenantry_api::migrator::v1::CheckDriftRequest;
 use tenantry_api::migrator::v1::{CreateTenantDatabaseRequest, PasswordVerifier};
-use tenantry_testkit::actors::{Actor, Bearer};
-use tenantry_testkit::sandbox::{Engine, Sandbox};
+use tenantry_testkit::actors::{Actor, Bearer, Operator, Owner};
+use tenantry_testkit::sandbox::{Engine, OnServer, Sandbox};
 use uuid::Uuid;
+
+use crate::migrations::database_of;
+
+/// Each server's own, and neither takes what was made ahead for another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn databases_have_the_collation_of_their_server() -> anyhow::Result<()> {
+    for (engine, collation, asked) in [
+        (Engine::Postgres, "POSIX", "SELECT datcollate::text FROM pg_database WHERE datname = "),
+        (
+            Engine::MariaDb,
+            "utf8mb4_unicode_ci",
+            "SELECT CONVERT(default_collation_name USING utf8mb4) FROM information_schema.schemata WHERE schema_name = ",
+        ),
+    ] {
+        let server = OnServer::of_suite(engine)?.expect("a server").with_collation(collation);
+        let sandbox = Sandbox::start_on(Some(server)).await?;
+        let (owner, operator) = (Owner::of_new_company(&sandbox, "Ordered").await?, Operator::of(&sandbox).await?);
+        let name = database_of(&sandbox, &operator, &owner.company.id).await?;
+        assert_eq!(sandbox.ask_migrators(&format!("{asked}'{name}'")).await?, [collation]);
+        let check = operator.request(CheckDriftRequest { company_id: owner.company.id });
+        let report = sandbox.clients().drift()?.check_drift(check).await?.into_inner();
+        assert_eq!(report.findings, []);
+        sandbox.stop().await?;
+    }
+    Ok(())
+}
 
 /// MariaDB commits each statement of a migration by itself, so a creation that was killed leaves some of its tables.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

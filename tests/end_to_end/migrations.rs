@@ -25,7 +25,7 @@ per_engine!(
     emptying_a_database_needs_maintenance_and_leaves_a_whole_one,
     wrong_orders_are_refused_with_what_to_do,
     the_central_database_is_never_emptied_while_it_has_companies,
-    a_database_that_is_gone_has_a_reason_of_its_own,
+    a_database_that_is_gone_has_a_reason_of_its_own; postgres_18
 );
 
 pub(crate) fn company(id: &str) -> Option<DatabaseTarget> {

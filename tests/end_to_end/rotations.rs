@@ -35,6 +35,7 @@ const SLOW: Tuning = Tuning { credential_drain_s: None, placement_ttl_ms: Some(5
 macro_rules! with_logins {
     ($($name:ident: $tuning:expr),+ $(,)?) => {
         with_logins!(@ postgres, Postgres, $($name: $tuning),+);
+        with_logins!(@ postgres_18, NewestPostgres, $($name: $tuning),+);
         with_logins!(@ mariadb, MariaDb, $($name: $tuning),+);
     };
     (@ $engine:ident, $kind:ident, $($name:ident: $tuning:expr),+) => {

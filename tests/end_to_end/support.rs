@@ -10,6 +10,11 @@ macro_rules! per_engine {
         crate::support::per_engine!(@ postgres, Postgres, $($name),+);
         crate::support::per_engine!(@ mariadb, MariaDb, $($name),+);
     };
+    // What meets PostgreSQL's catalogue and roles, on its newest version too.
+    ($($name:ident),+ $(,)?; postgres_18) => {
+        crate::support::per_engine!($($name),+);
+        crate::support::per_engine!(@ postgres_18, NewestPostgres, $($name),+);
+    };
     (@ $engine:ident, $kind:ident, $($name:ident),+) => {
         mod $engine {
             use tenantry_testkit::sandbox::{Engine, Sandbox};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What a test says in its path: a module (or function) named after the engine that it ran on.
-const ENGINES: [&str; 3] = ["postgres", "mariadb", "sqlite"];
+const ENGINES: [&str; 4] = ["postgres", "postgres_18", "mariadb", "sqlite"];
 const NO_ENGINE: &str = "no engine";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,9 +108,9 @@ impl fmt::Display for Report {
         let total = self.total();
         let engines = ENGINES.into_iter().zip(self.per_engine);
         let rows = engines.chain([(NO_ENGINE, self.no_engine), ("total", total)]);
-        writeln!(f, "{:<10} {:>7} {:>7} {:>7}", "engine", "passed", "failed", "ignored")?;
+        writeln!(f, "{:<11} {:>7} {:>7} {:>7}", "engine", "passed", "failed", "ignored")?;
         for (name, Counts { passed, failed, ignored }) in rows {
-            writeln!(f, "{name:<10} {passed:>7} {failed:>7} {ignored:>7}")?;
+            writeln!(f, "{name:<11} {passed:>7} {failed:>7} {ignored:>7}")?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;

@@ -18,11 +18,11 @@ use crate::{
 pub(crate) fn run(tools: &Tools, filter: Option<&str>) -> Outcome {
     step("cargo build", build)?;
     let mut run = RunFolder::make()?;
-    let servers = step("servers", || Servers::start(run.path()))?;
+    let servers = step("servers", || Servers::start(tools, run.path()))?;
     let tested = judged_step("cargo test", Report::is_good, || cargo_test(tools, filter, &servers, &mut run));
     let cleaned = step("clean up", || {
         // Both, whatever the first says.
-        let stopped = servers.stop().map_err(Failure::from);
+        let stopped = servers.stop();
         run.close().and(stopped)
     });
     let mut report = tested?;
@@ -36,11 +36,11 @@ pub(crate) fn run(tools: &Tools, filter: Option<&str>) -> Outcome {
 /// Runs one benchmark on servers of its own.
 pub(crate) fn bench(tools: &Tools, name: &str) -> Outcome {
     let run = RunFolder::make()?;
-    let servers = step("servers", || Servers::start(run.path()))?;
+    let servers = step("servers", || Servers::start(tools, run.path()))?;
     let mut bench = cargo(&["bench", "--package", "tenantry-tests", "--all-features", "--bench", name]);
     bench.envs(servers.variables(tools)).env("TMPDIR", run.path());
     let measured = step::run(&mut bench, "The benchmark's own message is above.");
-    let stopped = servers.stop().map_err(Failure::from);
+    let stopped = servers.stop();
     measured.and(run.close()).and(stopped)
 }
 

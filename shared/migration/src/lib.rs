@@ -74,7 +74,7 @@ mod step;
 mod version;
 mod wipe;
 
-pub use apply::{Applied, Done, Run, migrate};
+pub use apply::{Applied, Done, Run, migrate, migrate_from};
 pub use baseline::{baseline, baseline_versions, ledger_sets};
 pub use catalogue::{
     CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, ObjectKind, TENANT, catalogue, compare,

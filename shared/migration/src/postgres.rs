@@ -48,7 +48,7 @@ pub(crate) async fn reach(
             applied.done.extend(session::postgres(db, set, &mut goal, run).await?);
             continue;
         }
-        let head = Head { set, create: !present, rows: status.applied.len(), run };
+        let head = Head { set, create: !present, seen: Seen::Rows(status.applied.len()), run };
         let outcome = if first.is_batchable() && !one_by_one {
             batch(db, &head, chunk, run).await
         } else {
@@ -78,6 +78,36 @@ pub(crate) async fn reach(
     }
 }
 
+/// One message and no look beforehand, for a database whose ledger has exactly what the set has up to `from`. `None`
+/// where it has not, or where one message cannot do it: nothing was changed then, and [`reach`] finds out why.
+pub(crate) async fn reach_from(
+    db: &DatabaseConnection,
+    set: &MigrationSet,
+    from: &str,
+    target: Option<&str>,
+    run: &Run,
+) -> Result<Option<Applied>, MigrationError> {
+    let backend = db.get_database_backend();
+    let believed: Vec<_> =
+        set.versions().zip(set.recordings(backend)?).filter(|(version, _)| *version <= from).collect();
+    let Some((newest, _)) = believed.last() else { return Ok(None) };
+    let above = |version: &&str| *version > *newest && target.is_none_or(|target| *version <= target);
+    let steps = Goal::up_by(set, backend, &set.versions().filter(above).collect::<Vec<_>>())?;
+    if steps.is_empty() || !steps.iter().all(Step::is_batchable) {
+        return Ok(None);
+    }
+    let ledger = believed.iter().map(|(version, recording)| format!("{version} {}", recording.checksum));
+    let seen = Seen::Exactly(ledger.collect::<Vec<_>>().join(","));
+    match batch(db, &Head { set, create: false, seen, run }, &steps, run).await {
+        Outcome::Done => {
+            let done = steps.iter().map(|step| Done { version: step.version().to_owned() }).collect();
+            Ok(Some(Applied { done }))
+        }
+        Outcome::Locked | Outcome::Blocked | Outcome::Moved | Outcome::BatchFailed => Ok(None),
+        Outcome::Failed(error) => Err(error),
+    }
+}
+
 pub(crate) enum Outcome {
     Done,
     Locked,
@@ -92,8 +122,16 @@ pub(crate) enum Outcome {
 pub(crate) struct Head<'s> {
     pub(crate) set: &'s MigrationSet,
     pub(crate) create: bool,
-    pub(crate) rows: usize,
+    pub(crate) seen: Seen,
     pub(crate) run: &'s Run,
+}
+
+/// What the ledger still has to be under the lock.
+pub(crate) enum Seen {
+    /// It was read before the lock: since then nothing has come or gone.
+    Rows(usize),
+    /// It was not read: versions and checksums in order.
+    Exactly(String),
 }
 
 impl Head<'_> {
@@ -104,11 +142,17 @@ impl Head<'_> {
         };
         let lock = fail_unless(format!("pg_try_advisory_xact_lock({ADVISORY_KEY})"), LOCKED);
         let create = self.create.then(|| ledger::create(Engine::Postgres));
-        let count = format!("(SELECT count(*) FROM {LEDGER} WHERE \"set\" = '{}') = {}", self.set.name(), self.rows);
+        let of_set = format!("FROM {LEDGER} WHERE \"set\" = '{}'", self.set.name());
+        let as_seen = match &self.seen {
+            Seen::Rows(rows) => format!("(SELECT count(*) {of_set}) = {rows}"),
+            Seen::Exactly(text) => format!(
+                "(SELECT string_agg(version || ' ' || checksum, ',' ORDER BY version COLLATE \"C\") {of_set}) = '{text}'"
+            ),
+        };
         let name = Some(format!("SET LOCAL application_name = 'tenantry run {}'", self.run.id));
         let patience = Some(format!("SET LOCAL lock_timeout = {}", self.run.lock_timeout.as_millis()));
         let time = Some(statement_timeout(self.run.statement_timeout));
-        [name, patience, time, Some(lock), create, Some(fail_unless(count, MOVED))].into_iter().flatten()
+        [name, patience, time, Some(lock), create, Some(fail_unless(as_seen, MOVED))].into_iter().flatten()
     }
 }
 

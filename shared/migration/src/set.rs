@@ -227,10 +227,18 @@ impl MigrationSet {
     /// # Errors
     /// As [`recordings`](Self::recordings).
     pub fn checksum(&self, backend: DbBackend) -> Result<String, MigrationError> {
+        self.checksum_beside(backend, &[])
+    }
+
+    /// The same, with whatever else new databases depend on.
+    ///
+    /// # Errors
+    /// As [`recordings`](Self::recordings).
+    pub fn checksum_beside(&self, backend: DbBackend, beside: &[&str]) -> Result<String, MigrationError> {
         let recordings = self.recordings(backend)?;
         let seeds = self.seed_statements(backend);
         let sums = recordings.iter().map(|recording| recording.checksum.as_str());
-        Ok(sha256(sums.chain(seeds.iter().map(String::as_str))))
+        Ok(sha256(sums.chain(seeds.iter().map(String::as_str)).chain(beside.iter().copied())))
     }
 
     pub(crate) fn seeders(&self) -> &[Arc<dyn Seeder>] {

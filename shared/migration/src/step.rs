@@ -26,6 +26,23 @@ pub(crate) enum Goal<'a> {
 }
 
 impl Goal<'_> {
+    /// The steps of these versions, whatever a ledger says.
+    pub(crate) fn up_by<'s>(
+        set: &'s MigrationSet,
+        backend: DbBackend,
+        versions: &[&str],
+    ) -> Result<Vec<Step<'s>>, MigrationError> {
+        let recordings = set.recordings(backend)?;
+        let positions = versions.iter().filter_map(|version| set.position(version));
+        let step = |at: usize| Step {
+            migration: &set.migrations()[at],
+            direction: Direction::Up,
+            statements: &recordings[at].up,
+            checksum: &recordings[at].checksum,
+        };
+        Ok(positions.map(step).collect())
+    }
+
     /// In the order in which they have to run.
     pub(crate) fn remaining<'s>(
         &mut self,

@@ -28,7 +28,7 @@ per_engine!(
     a_fresh_tenant_is_in_sync,
     every_change_by_hand_is_named_alone,
     a_tenant_behind_is_compared_at_its_own_version,
-    a_database_that_is_gone_is_named,
+    a_database_that_is_gone_is_named; postgres_18
 );
 
 /// A company, its database, and an operator who asks about it.

@@ -18,7 +18,7 @@ per_engine!(
     a_purge_leaves_the_company_and_its_events_alone,
     a_purge_waits_for_the_grace_and_can_be_tried_out,
     the_migrator_drops_nothing_that_is_in_service,
-    a_drop_that_was_cut_short_is_finished,
+    a_drop_that_was_cut_short_is_finished; postgres_18
 );
 
 async fn a_purge_leaves_the_company_and_its_events_alone(sandbox: &Sandbox) -> anyhow::Result<()> {

@@ -35,12 +35,13 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     assert_eq!(
         report.to_string(),
         "\
-engine      passed  failed ignored
-postgres         1       0       0
-mariadb          0       1       0
-sqlite           2       0       0
-no engine        3       0       0
-total            6       1       0
+engine       passed  failed ignored
+postgres          1       0       0
+postgres_18       0       0       0
+mariadb           0       1       0
+sqlite            2       0       0
+no engine         3       0       0
+total             6       1       0
 6 passed, 1 failed
 "
     );

@@ -3,6 +3,7 @@
 //! can be repeated from any point.
 
 pub(crate) mod adoption;
+mod collation;
 mod error;
 mod mysql;
 mod postgres;
@@ -267,6 +268,14 @@ impl DatabaseServer {
         }
     }
 
+    /// One sum over all that makes a new database what it is there.
+    pub(crate) fn digest(&self, set: &MigrationSet) -> Result<String, ServerError> {
+        match self {
+            Self::Postgres(server) => server.digest(set),
+            Self::MySql(_) | Self::Sqlite(_) => Ok(set.checksum(self.backend())?),
+        }
+    }
+
     /// As migrations are recorded for it.
     pub(crate) fn backend(&self) -> DbBackend {
         match self {
@@ -362,6 +371,8 @@ pub(crate) async fn connect_one(mut options: ConnectOptions) -> Result<DatabaseC
     options
         .max_connections(1)
         .acquire_timeout(CONNECT_TIMEOUT)
+        // It has just been made, and lives for one piece of work.
+        .test_before_acquire(false)
         .set_application_name("tenantry-migrator")
         .sqlx_logging(false)
         .record_stmt_in_spans(false);

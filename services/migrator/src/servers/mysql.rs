@@ -9,6 +9,7 @@ use tenantry_migration::{MigrationError, MigrationSet, Run, migrate, status};
 
 use self::credentials::{ensure_login, grant_rows};
 pub(crate) use self::scratch::MySqlScratch;
+use super::collation::Collation;
 use super::{CONNECT_TIMEOUT, Goal, NewTenant, ServerError, connect_one};
 use crate::ident::Ident;
 
@@ -19,14 +20,16 @@ const LOCK_WAIT_SECONDS: i32 = 10;
 pub(crate) struct MySqlServer {
     url: String,
     options: MySqlConnectOptions,
+    collation: Collation,
 }
 
 impl MySqlServer {
     pub(crate) fn new(url: &str) -> Result<Self, ServerError> {
         let url = url.replacen("mariadb:", "mysql:", 1);
+        let (url, collation) = Collation::taken_from(&url, Collation::of_mysql())?;
         let options: MySqlConnectOptions =
             url.parse().map_err(|error: sqlx::Error| ServerError::Config(error.to_string()))?;
-        Ok(Self { url, options: options.disable_statement_logging() })
+        Ok(Self { url, options: options.disable_statement_logging(), collation })
     }
 
     pub(crate) async fn create(
@@ -66,13 +69,13 @@ impl MySqlServer {
     ) -> Result<(), ServerError> {
         lock(admin, &new.name).await?;
         still_wanted.await?;
-        create_database(admin, &new.name).await?;
+        self.create_database(admin, &new.name).await?;
         // Each statement of a migration commits by itself, so one that was cut short cannot be run again. Before
         // there is a login nothing of value can be there, and the half-made database is made anew.
         if !user_exists(admin, &new.role).await? && self.is_half_made(&new.name, set).await? {
             let drop = format!("DROP DATABASE {}", new.name.backticked());
             execute(admin, "dropping a half-made database", drop).await?;
-            create_database(admin, &new.name).await?;
+            self.create_database(admin, &new.name).await?;
         }
         self.fill(admin, new, Goal { set, version: None }, run).await
     }
@@ -124,7 +127,7 @@ impl MySqlServer {
         lock(admin, scratch).await?;
         let drop_scratch = format!("DROP DATABASE IF EXISTS {}", scratch.backticked());
         execute(admin, "dropping a scratch database", drop_scratch.clone()).await?;
-        create_database(admin, scratch).await?;
+        self.create_database(admin, scratch).await?;
         let db = self.open(scratch).await?;
         let migrated = migrate(&db, set, None, run).await;
         db.close().await?;
@@ -144,6 +147,12 @@ impl MySqlServer {
         let name = name.as_str().to_owned();
         options.map_sqlx_mysql_opts(move |options| options.database(&name));
         connect_one(options).await
+    }
+
+    async fn create_database(&self, admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
+        let (database, Collation { charset, collation }) = (name.backticked(), &self.collation);
+        let create = format!("CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET {charset} COLLATE {collation}");
+        execute(admin, "creating the database", create).await
     }
 
     async fn connect(&self) -> Result<MySqlConnection, ServerError> {
@@ -230,13 +239,6 @@ async fn try_lock(admin: &mut MySqlConnection, name: &Ident, seconds: i32) -> Re
 
 fn lock_name(name: &Ident) -> String {
     format!("tenantry:create:{}", name.as_str())
-}
-
-async fn create_database(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerError> {
-    let database = name.backticked();
-    // Binary order: the same names compare the same way on all engines.
-    let create = format!("CREATE DATABASE IF NOT EXISTS {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
-    execute(admin, "creating the database", create).await
 }
 
 async fn user_exists(admin: &mut MySqlConnection, name: &Ident) -> Result<bool, ServerError> {

@@ -1,5 +1,7 @@
 //! Which company a database belongs to.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
@@ -95,6 +97,19 @@ pub(crate) async fn of_company(db: &OwnDb, company: CompanyId) -> Result<Option<
 
 pub(crate) async fn of_database(db: &OwnDb, database: DatabaseId) -> Result<Option<Claim>, StoreError> {
     Ok(row::Entity::find_by_id(database).one(db.raw()).await?)
+}
+
+/// The claims of these databases.
+pub(crate) async fn of_databases(
+    db: &impl ConnectionTrait,
+    databases: impl IntoIterator<Item = DatabaseId>,
+) -> Result<HashMap<DatabaseId, Claim>, StoreError> {
+    let databases: Vec<_> = databases.into_iter().collect();
+    if databases.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = row::Entity::find().filter(row::Column::DatabaseId.is_in(databases)).all(db).await?;
+    Ok(rows.into_iter().map(|claim| (claim.database_id, claim)).collect())
 }
 
 /// Of whichever company, dropped ones too.

@@ -5,6 +5,7 @@
 mod support;
 
 mod back;
+mod beliefs;
 mod catalogues;
 mod fixtures;
 mod limits;
@@ -13,6 +14,7 @@ mod seeds;
 use std::time::Duration;
 
 use back::*;
+use beliefs::*;
 use catalogues::*;
 use fixtures::*;
 use limits::*;
@@ -44,6 +46,10 @@ on_every_engine! {
     a_dry_run_leaves_nothing,
     a_plan_back_names_what_would_go,
     a_wipe_leaves_the_ledger_alone_and_empty,
+    a_belief_is_checked_whatever_it_was,
+    a_belief_does_not_get_past_a_conflict,
+    a_baseline_is_noted_once_and_runs_nothing,
+    the_ledger_of_seaorms_migrator_is_taken_over,
 }
 
 mod only_on_servers {

@@ -21,6 +21,8 @@ pub enum Engine {
     Sqlite,
     /// The suite's PostgreSQL.
     Postgres,
+    /// The newest major version of PostgreSQL that the suite has.
+    NewestPostgres,
     /// The suite's MariaDB.
     MariaDb,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Engine {
         f.write_str(match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::NewestPostgres => "postgres_18",
             Self::MariaDb => "mariadb",
         })
     }
@@ -42,6 +45,8 @@ pub struct OnServer {
     prefix: String,
     /// A second server, of another engine, under the same prefix; with it comes a folder of files.
     beside: Option<Box<OnServer>>,
+    /// Of the databases that are made there, where it is not the default.
+    collation: Option<&'static str>,
 }
 
 impl OnServer {
@@ -50,6 +55,7 @@ impl OnServer {
         let variable = match engine {
             Engine::Sqlite => return Ok(None),
             Engine::Postgres => "TENANTRY_TEST_POSTGRES_URL",
+            Engine::NewestPostgres => "TENANTRY_TEST_NEWEST_POSTGRES_URL",
             Engine::MariaDb => "TENANTRY_TEST_MARIADB_URL",
         };
         #[allow(clippy::disallowed_methods)] // Tests have no command line; the suite speaks by environment.
@@ -73,7 +79,13 @@ impl OnServer {
         let tag = SystemIds.uuid().as_u128() ^ u128::from(std::process::id());
         let letter = |shift: u32| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[(tag >> shift) as usize & 31]);
         let prefix = format!("x{}{}{}{}_", letter(0), letter(5), letter(10), letter(15));
-        Ok(Self { admin: admin_url.parse()?, prefix, beside: None })
+        Ok(Self { admin: admin_url.parse()?, prefix, beside: None, collation: None })
+    }
+
+    /// The same, where the databases that are made have this collation.
+    #[must_use]
+    pub fn with_collation(self, collation: &'static str) -> Self {
+        Self { collation: Some(collation), ..self }
     }
 
     /// What the names of these databases begin with.
@@ -142,7 +154,11 @@ impl OnServer {
     }
 
     fn server(&self, name: &str) -> Server {
-        Server { name: name.to_owned(), public_url: self.public_url(), admin_url: self.admin_url() }
+        let mut admin_url = self.admin.clone();
+        if let Some(collation) = self.collation {
+            admin_url.query_pairs_mut().append_pair("collation", collation);
+        }
+        Server { name: name.to_owned(), public_url: self.public_url(), admin_url: admin_url.into() }
     }
 
     /// Drops every database and role with the prefix.

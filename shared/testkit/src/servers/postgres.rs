@@ -20,11 +20,13 @@ impl PostgresServer {
     ///
     /// Does not install anything: see [`super::install::ensure_postgres`].
     pub fn start(options: ServerOptions) -> Result<Self, ServerError> {
-        let engine = Postgres {
-            programs: PostgresPrograms::find()?,
-            superuser_password: secret::password()?,
-            admin_password: secret::password()?,
-        };
+        Self::start_with(PostgresPrograms::find()?, options)
+    }
+
+    /// The same with these programs, of whichever version.
+    pub fn start_with(programs: PostgresPrograms, options: ServerOptions) -> Result<Self, ServerError> {
+        let engine =
+            Postgres { programs, superuser_password: secret::password()?, admin_password: secret::password()? };
         let process = ServerProcess::start(engine, options)?;
         process.run_sql(&lock_down(&process.engine.admin_password))?;
         Ok(Self { process })

@@ -15,6 +15,13 @@ pub struct PostgresPrograms {
 }
 
 impl PostgresPrograms {
+    /// Another version's server, from a folder with `bin`, and the client that is here.
+    #[must_use]
+    pub fn with_server_of(self, folder: &Path) -> Self {
+        let program = |name: &str| folder.join("bin").join(name);
+        Self { initdb: program("initdb"), postgres: program("postgres"), ..self }
+    }
+
     /// Looks in `PATH`, then where distributions put the newest version.
     pub fn find() -> Result<Self, ServerError> {
         folders()

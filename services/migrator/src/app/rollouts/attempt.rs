@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tenantry_migration::{Rollback, Run, migrate, rollback, status};
+use tenantry_migration::{Rollback, Run, migrate_from, rollback, status};
 use tenantry_rpc::{Error, Reason};
 
 use crate::app::{App, credentials};
 use crate::ident::{Ident, Logins};
 use crate::servers::{AdminDb, ServerError};
-use crate::store::claims::{self, ClaimState};
+use crate::store::claims::{Claim, ClaimState};
 use crate::store::rollouts::{End, Rollout, Target};
 
 /// How an attempt ended, and where it left the database.
@@ -37,8 +37,13 @@ pub(crate) struct Patience {
 }
 
 /// Brings one database where the rollout wants it.
-pub(crate) async fn attempt(app: &App, rollout: &Rollout, target: Target, patience: &Patience) -> Outcome {
-    match on_database(app, rollout, &target, patience).await {
+pub(crate) async fn attempt(
+    app: &App,
+    rollout: &Rollout,
+    (target, claim): (Target, Option<Claim>),
+    patience: &Patience,
+) -> Outcome {
+    match on_database(app, rollout, (&target, claim), patience).await {
         Ok(Some(Done { changes, version })) => Outcome { target, end: End::Succeeded, changes, version },
         Ok(None) => Outcome { target, end: End::Gone, changes: 0, version: None },
         Err(error) => {
@@ -63,10 +68,9 @@ struct Done {
 async fn on_database(
     app: &App,
     rollout: &Rollout,
-    target: &Target,
+    (target, claim): (&Target, Option<Claim>),
     patience: &Patience,
 ) -> Result<Option<Done>, Error> {
-    let claim = claims::of_database(&app.db, target.database_id).await?;
     let Some(claim) = claim.filter(|claim| claim.state == ClaimState::Ready) else { return Ok(None) };
     let server = app.servers.named(&target.server)?;
     let name = Ident::new(&target.database_name)?;
@@ -97,7 +101,7 @@ async fn change(
     let applied = match (&rollout.target_version, rollout.rollback_of) {
         (Some(version), _) if start > version.as_str() => rollback(raw, set, Rollback::To(version), &run).await?,
         (Some(version), _) => {
-            let applied = migrate(raw, set, Some(version), &run).await?;
+            let applied = migrate_from(raw, set, start, Some(version), &run).await?;
             if let Some(last) = applied.versions().last() {
                 let changes = count(applied.done.len());
                 return Ok(Done { changes, version: Some(last.max(start).to_owned()) });

@@ -21,6 +21,7 @@ use super::attempt::{Outcome, Patience, attempt, rehearse};
 use super::create::is_known;
 use crate::app::App;
 use crate::store::StoreError;
+use crate::store::claims::{self, Claim};
 use crate::store::rollouts::{self as store, Lease, Rollout, State, Target};
 
 /// How rollouts are driven.
@@ -173,8 +174,8 @@ impl Engine {
         let mut renew_at = Instant::now() + self.settings.lease() / 3;
         loop {
             let turn = self.turn(id, &mut ends_seen, shutdown.has_begun()).await?;
-            for target in turn.claimed {
-                let work = self.work(turn.rollout.clone(), target, ended.clone(), &span);
+            for claimed in turn.claimed {
+                let work = self.work(turn.rollout.clone(), claimed, ended.clone(), &span);
                 attempts.spawn(work);
             }
             if attempts.is_empty() && ends.is_empty() && (turn.over || shutdown.has_begun()) {
@@ -199,7 +200,7 @@ impl Engine {
     fn work(
         &self,
         rollout: Arc<Rollout>,
-        target: Target,
+        (target, claim): (Target, Option<Claim>),
         ended: mpsc::UnboundedSender<Outcome>,
         span: &tracing::Span,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -212,7 +213,8 @@ impl Engine {
         );
         let work = async move {
             // A panic is a failure of this target: its lease would be renewed for ever.
-            let attempted = AssertUnwindSafe(attempt(&app, &rollout, target.clone(), &patience)).catch_unwind().await;
+            let attempted =
+                AssertUnwindSafe(attempt(&app, &rollout, (target.clone(), claim), &patience)).catch_unwind().await;
             let _ = ended.send(attempted.unwrap_or_else(|_| Outcome::of_panic(target)));
         };
         work.instrument(span)
@@ -280,6 +282,7 @@ impl Engine {
         if rollout != before {
             rollout = store::save(&tx, rollout, now).await?;
         }
+        let claimed = with_claims(&tx, claimed).await?;
         tx.commit().await.map_err(StoreError::from)?;
         ends.clear();
         if versions_changed {
@@ -306,9 +309,23 @@ enum Part {
 
 struct Turn {
     rollout: Arc<Rollout>,
-    claimed: Vec<Target>,
+    /// Each with what is known of its database.
+    claimed: Vec<(Target, Option<Claim>)>,
     over: bool,
     look_again: Duration,
+}
+
+/// One query for all of them, not one a target.
+async fn with_claims(
+    tx: &DatabaseTransaction,
+    targets: Vec<Target>,
+) -> Result<Vec<(Target, Option<Claim>)>, StoreError> {
+    let mut known = claims::of_databases(tx, targets.iter().map(|target| target.database_id)).await?;
+    let with_claim = |target: Target| {
+        let claim = known.remove(&target.database_id);
+        (target, claim)
+    };
+    Ok(targets.into_iter().map(with_claim).collect())
 }
 
 fn halt_over_budget(rollout: &mut Rollout) {

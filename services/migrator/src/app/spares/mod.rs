@@ -17,7 +17,7 @@ pub(crate) use worker::Spares;
 
 use super::App;
 use super::databases::NewDatabase;
-use crate::servers::{DatabaseServer, ServerError};
+use crate::servers::DatabaseServer;
 use crate::store::StoreError;
 use crate::store::claims::{self, ClaimState, NewClaim};
 use crate::store::spares;
@@ -37,7 +37,7 @@ pub(crate) async fn take(
     server: &DatabaseServer,
     set: &MigrationSet,
 ) -> Result<bool, Error> {
-    let checksum = set.checksum(server.backend()).map_err(ServerError::from)?;
+    let checksum = server.digest(set)?;
     for _ in 0..TRIES {
         let Some(spare) = spares::ready(app.db.raw(), &new.server, &checksum).await? else { return Ok(false) };
         let tx = app.db.begin().await?;

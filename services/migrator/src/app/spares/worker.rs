@@ -85,7 +85,7 @@ impl Spares {
 
     async fn look_after(self: &Arc<Self>, name: &str) -> Result<(), Error> {
         let set = rollouts::set_for_new_databases(&self.app).await?;
-        let checksum = set.checksum(self.app.servers.named(name)?.backend()).map_err(ServerError::from)?;
+        let checksum = self.app.servers.named(name)?.digest(&set)?;
         let known = spares::on_server(&self.app.db, name).await?;
         let mut work = Vec::new();
         for spare in &known {

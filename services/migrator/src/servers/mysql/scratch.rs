@@ -3,7 +3,7 @@ use sqlx::mysql::MySqlConnection;
 use tenantry_migration::Run;
 
 use super::super::scratch::note_leftovers;
-use super::{Goal, MySqlServer, NewTenant, ServerError, create_database, drop_with_users, lock, lock_name, try_lock};
+use super::{Goal, MySqlServer, NewTenant, ServerError, drop_with_users, lock, lock_name, try_lock};
 use crate::ident::Ident;
 
 /// A session that holds a scratch database's name.
@@ -23,7 +23,7 @@ impl MySqlServer {
 
 impl MySqlScratch<'_> {
     pub(crate) async fn make(&mut self, new: &NewTenant, goal: Goal<'_>, run: &Run) -> Result<(), ServerError> {
-        create_database(&mut self.admin, &new.name).await?;
+        self.server.create_database(&mut self.admin, &new.name).await?;
         self.server.fill(&mut self.admin, new, goal, run).await
     }
 

@@ -21,6 +21,7 @@ use tenantry_migration::{MigrationSet, Run, migrate};
 
 use self::admin::Admin;
 pub(crate) use self::scratch::PostgresScratch;
+use super::collation::Collation;
 use super::{NewTenant, ServerError, connect_one};
 use crate::ident::{Ident, Prefix};
 
@@ -29,6 +30,7 @@ pub(crate) struct PostgresServer {
     url: String,
     options: PgConnectOptions,
     prefix: Prefix,
+    collation: Collation,
 }
 
 /// The roles that all tenants of a server share.
@@ -41,10 +43,11 @@ pub(super) struct Roles {
 
 impl PostgresServer {
     pub(crate) fn new(url: &str, prefix: Prefix) -> Result<Self, ServerError> {
+        let (url, collation) = Collation::taken_from(url, Collation::of_postgres())?;
         let options: PgConnectOptions =
             url.parse().map_err(|error: sqlx::Error| ServerError::Config(error.to_string()))?;
         let options = options.application_name("tenantry-migrator").disable_statement_logging();
-        Ok(Self { url: url.to_owned(), options, prefix })
+        Ok(Self { url, options, prefix, collation })
     }
 
     fn roles(&self) -> Result<Roles, ServerError> {

@@ -6,12 +6,21 @@ use tenantry_migration::{LEDGER, MigrationSet, Run, migrate};
 use super::admin::Admin;
 use super::{PostgresServer, Roles};
 use crate::ident::Ident;
+use crate::servers::collation::Collation;
 use crate::servers::{Goal, ServerError};
 
 /// Hex digits of the set's digest in a template's name.
 const DIGEST_CHARS: usize = 16;
 
 impl PostgresServer {
+    /// One sum over all that makes a new database what it is.
+    pub(crate) fn digest(&self, set: &MigrationSet) -> Result<String, ServerError> {
+        let Collation { charset, collation } = &self.collation;
+        let ours = self.collation == Collation::of_postgres();
+        let beside: &[&str] = if ours { &[] } else { &[charset, collation] };
+        Ok(set.checksum_beside(sea_orm::DbBackend::Postgres, beside)?)
+    }
+
     /// The template for this set, made if it is not there. One that was begun and
     /// not finished is made anew.
     pub(super) async fn ensure_template(
@@ -21,7 +30,7 @@ impl PostgresServer {
         set: &MigrationSet,
         run: &Run,
     ) -> Result<Ident, ServerError> {
-        let digest = set.checksum(sea_orm::DbBackend::Postgres)?;
+        let digest = self.digest(set)?;
         let name = self.prefix.with(&format!("template_{}", &digest[..DIGEST_CHARS]))?;
         if admin.template_exists(&name).await? {
             return Ok(name);
@@ -61,11 +70,12 @@ impl PostgresServer {
         run: &Run,
     ) -> Result<(), ServerError> {
         ensure_shared_roles(admin, roles).await?;
-        // From template0, in the C locale: the same order on every machine, and
-        // nothing that an administrator has put into template1.
-        let (database, owner) = (name.quoted(), roles.owner.quoted());
+        // From template0: nothing that an administrator has put into template1.
+        let (database, owner, Collation { charset, collation }) =
+            (name.quoted(), roles.owner.quoted(), &self.collation);
         let create = format!(
-            "CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+            "CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING '{charset}' LC_COLLATE '{collation}' \
+             LC_CTYPE '{collation}'"
         );
         admin.execute("creating the database", create).await?;
         admin.execute("closing the database", format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC")).await?;

@@ -1,0 +1,84 @@
+//! What a caller believes of a database, and what somebody else has left in one.
+
+use sea_orm::ConnectionTrait;
+use tenantry_migration::{
+    LEDGER, MigrationError, SetBuilder, baseline, baseline_versions, ledger_sets, migrate, migrate_from, status,
+};
+
+use crate::fixtures::*;
+use crate::support::TestDb;
+
+pub(crate) async fn a_belief_is_checked_whatever_it_was(test: TestDb) {
+    let (db, set) = (test.connect().await, three());
+    // Right, then behind what is there, ahead of it, and of a version that never was.
+    migrate(&db, &set, Some(PEOPLE), &run_at(0)).await.unwrap();
+    let applied = migrate_from(&db, &set, PEOPLE, Some(CITIES), &run_at(1)).await.unwrap();
+    assert_eq!(applied.versions().collect::<Vec<_>>(), [CITIES]);
+    let applied = migrate_from(&db, &set, PEOPLE, None, &run_at(2)).await.unwrap();
+    assert_eq!(applied.versions().collect::<Vec<_>>(), [ROADS], "only what is missing");
+    for belief in ["", PEOPLE, CITIES, ROADS, "m20990101_000000_never"] {
+        assert_eq!(migrate_from(&db, &set, belief, None, &run_at(3)).await.unwrap().done, [], "{belief:?}");
+    }
+    assert!(status(&db, &set).await.unwrap().is_current());
+}
+
+pub(crate) async fn a_belief_does_not_get_past_a_conflict(test: TestDb) {
+    let db = test.connect().await;
+    let nothing_there = migrate_from(&db, &two(), PEOPLE, None, &run_at(0)).await.unwrap();
+    assert_eq!(nothing_there.versions().collect::<Vec<_>>(), [PEOPLE, CITIES], "no ledger: from the beginning");
+    let mut changed = people();
+    changed.up.push("CREATE TABLE more (id int)".to_owned());
+    let set = SetBuilder::new("tenant").add(changed).add(cities()).add(roads()).build().unwrap();
+    let error = migrate_from(&db, &set, CITIES, None, &run_at(1)).await.unwrap_err();
+    assert!(matches!(&error, MigrationError::ChecksumMismatch { version, .. } if version == PEOPLE), "{error:?}");
+
+    migrate(&db, &three(), None, &run_at(2)).await.unwrap();
+    let one = SetBuilder::new("tenant").add(people()).add(cities()).build().unwrap();
+    let error = migrate_from(&db, &one, PEOPLE, None, &run_at(3)).await.unwrap_err();
+    assert!(matches!(&error, MigrationError::UnknownVersion { version, .. } if version == ROADS), "{error:?}");
+}
+
+/// As somebody else has made it: the tables and no ledger.
+async fn without_ledger(db: &sea_orm::DatabaseConnection, version: &str) {
+    migrate(db, &three(), Some(version), &run_at(0)).await.unwrap();
+    db.execute_unprepared(&format!("DROP TABLE {LEDGER}")).await.unwrap();
+}
+
+pub(crate) async fn a_baseline_is_noted_once_and_runs_nothing(test: TestDb) {
+    let (db, set) = (test.connect().await, three());
+    assert_eq!(baseline(&db, &set, None, &run_at(0)).await.unwrap(), [""; 0], "nothing there, nothing seen");
+    without_ledger(&db, CITIES).await;
+    let unsaid = baseline(&db, &set, None, &run_at(1)).await.unwrap_err();
+    assert!(matches!(unsaid, MigrationError::NoBaseline { .. }), "{unsaid:?}");
+    assert!(matches!(
+        baseline(&db, &set, Some("m20990101_000000_never"), &run_at(1)).await.unwrap_err(),
+        MigrationError::NoSuchVersion { .. }
+    ));
+    assert_eq!(baseline_versions(&db, &set, Some(CITIES)).await.unwrap(), [PEOPLE, CITIES]);
+    assert_eq!(ledger_sets(&db).await.unwrap(), [""; 0], "a look notes nothing");
+    assert_eq!(baseline(&db, &set, Some(CITIES), &run_at(1)).await.unwrap(), [PEOPLE, CITIES]);
+    assert_eq!(baseline(&db, &set, Some(ROADS), &run_at(2)).await.unwrap(), [""; 0], "it has a ledger by now");
+    assert_eq!(ledger_sets(&db).await.unwrap(), ["tenant"]);
+    let after = status(&db, &set).await.unwrap();
+    assert_eq!((after.pending.as_slice(), after.mismatched.as_slice()), ([ROADS.to_owned()].as_slice(), [].as_slice()));
+    migrate(&db, &set, None, &run_at(3)).await.unwrap();
+    assert!(exists(&db, "roads").await);
+}
+
+pub(crate) async fn the_ledger_of_seaorms_migrator_is_taken_over(test: TestDb) {
+    let (db, set) = (test.connect().await, three());
+    without_ledger(&db, CITIES).await;
+    db.execute_unprepared("CREATE TABLE seaql_migrations (version varchar(255) PRIMARY KEY, applied_at bigint)")
+        .await
+        .unwrap();
+    for version in [CITIES, PEOPLE] {
+        db.execute_unprepared(&format!("INSERT INTO seaql_migrations VALUES ('{version}', 1)")).await.unwrap();
+    }
+    assert_eq!(baseline(&db, &set, None, &run_at(1)).await.unwrap(), [PEOPLE, CITIES]);
+    assert_eq!(status(&db, &set).await.unwrap().pending, [ROADS]);
+
+    db.execute_unprepared(&format!("DROP TABLE {LEDGER}")).await.unwrap();
+    db.execute_unprepared("INSERT INTO seaql_migrations VALUES ('m20990101_000000_future', 1)").await.unwrap();
+    let error = baseline(&db, &set, None, &run_at(2)).await.unwrap_err();
+    assert!(matches!(error, MigrationError::UnknownVersion { .. }), "{error:?}");
+}
