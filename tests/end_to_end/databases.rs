@@ -12,7 +12,7 @@ use crate::migrations::database_of;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn databases_have_the_collation_of_their_server() -> anyhow::Result<()> {
     for (engine, collation, asked) in [
-        (Engine::Postgres, "POSIX", "SELECT datcollate::text FROM pg_database WHERE datname = "),
+        (Engine::Postgres, "C.UTF-8", "SELECT datcollate::text FROM pg_database WHERE datname = "),
         (
             Engine::MariaDb,
             "utf8mb4_unicode_ci",

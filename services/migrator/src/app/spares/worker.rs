@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::app::{App, rollouts};
 use crate::ident::Ident;
-use crate::servers::{DatabaseServer, ServerError};
+use crate::servers::DatabaseServer;
 use crate::store::spares::{self, Spare, SpareState};
 
 /// Whoever makes or drops one has so long; after that somebody else looks after it.
