@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tenantry_api::MAX_MESSAGE_BYTES;
 use tenantry_api::catalog::v1::company_service_server::CompanyServiceServer;
+use tenantry_api::catalog::v1::event_service_server::EventServiceServer;
 use tenantry_api::catalog::v1::key_service_server::KeyServiceServer;
 use tenantry_api::catalog::v1::membership_service_server::MembershipServiceServer;
 use tenantry_api::catalog::v1::operator_service_server::OperatorServiceServer;
@@ -22,12 +23,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::CatalogConfig;
 use crate::app::changes::{self, Changes};
+use crate::app::event_log::{self, EventLog};
 use crate::app::keyring::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
 use crate::app::{App, Settings};
 use crate::domain::Tail;
-use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
+use crate::grpc::{
+    CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc,
+};
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema, servers};
 
@@ -95,6 +99,7 @@ impl Catalog {
             progress: Progress::new(),
             rotations: Progress::new(),
             changes: Changes::new(config.watching.clone()),
+            event_log: EventLog::new(config.events.clone()),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),
             settings: settings_of(&config),
@@ -127,6 +132,7 @@ impl Started for Catalog {
             worker.run(shutdown.clone()),
             rotations.run(shutdown.clone()),
             changes::follow(app.clone(), tail, shutdown.clone()),
+            event_log::sweep(app.clone(), shutdown.clone()),
             stopping,
         );
         app.tasks.close();
@@ -164,6 +170,7 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(OperatorServiceServer::new(OperatorGrpc(app.clone())))
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))
+        .service(EventServiceServer::new(EventGrpc(app.clone())))
         .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
         .layer(TenantLayer(app.clone()))
 }

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::attempt::{Attempt, repeat};
 use super::replay::Replayable;
 use super::{App, provisioning};
-use crate::domain::{CompanyName, Email, Labels, Role, Slug, SlugChoice};
+use crate::domain::{CompanyName, Email, Labels, Role, Slug, SlugChoice, State};
 use crate::secrets::TenantPassword;
 pub(crate) use crate::store::companies::Filter;
 use crate::store::entities::{company, company_database, provisioning_step};
@@ -119,7 +119,11 @@ async fn write(
     people::add_member(&tx, id, user, Role::Owner, now).await?;
     let database = write_database(app, &tx, id, &server.name).await?;
     steps::insert(&tx, id, now).await?;
-    let payload = json!({ "slug": slug.as_str(), "server": server.name, "database_id": database, "owner": user });
+    let payload = json!({
+        "to": State::Provisioning.as_str(), "access_epoch": 1, "name": new.name.as_str(), "slug": slug.as_str(),
+        "labels": labels.to_json(), "plan": some(plan), "region": some(region), "server": server.name,
+        "database_id": database, "generation": 1, "owner": user,
+    });
     let event = events::NewEvent {
         id: EventId::new(&*app.ids),
         company: Some(id),

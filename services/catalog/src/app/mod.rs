@@ -4,9 +4,11 @@ mod attempt;
 pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod directory;
+pub(crate) mod event_log;
 pub(crate) mod fleet;
 pub(crate) mod keyring;
 pub(crate) mod lifecycle;
+mod log;
 pub(crate) mod members;
 pub(crate) mod operators;
 pub(crate) mod passwords;
@@ -25,6 +27,7 @@ use tenantry_rpc::{Clock, Error, Reason, Shutdown};
 use tokio_util::task::TaskTracker;
 
 use crate::app::changes::Changes;
+use crate::app::event_log::EventLog;
 use crate::app::keyring::Keyring;
 use crate::app::provisioning::Progress;
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
@@ -42,6 +45,7 @@ pub(crate) struct App {
     /// As `progress`, of credentials.
     pub(crate) rotations: Progress,
     pub(crate) changes: Changes,
+    pub(crate) event_log: EventLog,
     /// What goes on without its caller.
     pub(crate) tasks: TaskTracker,
     /// Begun when this process is to stop: streams end then.

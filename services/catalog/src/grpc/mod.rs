@@ -3,15 +3,19 @@
 mod companies;
 mod company_requests;
 pub(crate) mod convert;
+mod cursor;
 mod directory;
+mod events;
 mod keys;
 mod members;
+mod room;
 mod tenant_layer;
 mod tokens;
 mod watching;
 
 pub(crate) use companies::CompanyGrpc;
 pub(crate) use directory::DirectoryGrpc;
+pub(crate) use events::EventGrpc;
 pub(crate) use keys::KeyGrpc;
 pub(crate) use members::MembershipGrpc;
 pub(crate) use tenant_layer::TenantLayer;

@@ -126,6 +126,8 @@ reasons! {
     GraceNotOver = "GRACE_NOT_OVER": FailedPrecondition,
     /// No open database server for the company.
     NoDatabaseServer = "NO_DATABASE_SERVER": FailedPrecondition,
+    /// Events after the cursor were removed.
+    CursorExpired = "CURSOR_EXPIRED": FailedPrecondition,
     /// Provisioning gave up.
     ProvisioningFailed = "PROVISIONING_FAILED": Aborted,
     /// The migrator does not answer.
