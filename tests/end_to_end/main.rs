@@ -15,6 +15,7 @@ mod lifecycle;
 mod matrix;
 mod migrations;
 mod people;
+mod placement;
 mod processes;
 mod rollouts;
 mod rotations;

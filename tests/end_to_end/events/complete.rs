@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tenantry_api::options::v1::CallerKind;
 
-use crate::matrix::{Rpc, World, body, rpcs};
+use crate::matrix::{ENDS_TOKENS, Rpc, World, body, rpcs};
 
 /// What an RPC of the catalog leaves in the log.
 enum Leaves {
@@ -34,6 +34,8 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         "CompanyService/RetryProvisioning" => Event("company.provisioning_retried"),
         "CompanyService/RotateDatabaseCredential" => Elsewhere,
         "CompanyService/SignOutEveryone" => Event("company.signed_out"),
+        "DatabaseServerService/RegisterDatabaseServer" => Event("server.registered"),
+        "DatabaseServerService/UpdateDatabaseServer" => Event("server.updated"),
         "MembershipService/InviteMember" => Event("member.invited"),
         "MembershipService/AcceptInvitation" => Event("member.joined"),
         "MembershipService/RemoveMember" => Event("member.removed"),
@@ -42,6 +44,8 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         "TokenService/ChangePassword" => Event("user.password_changed"),
         "CompanyService/GetCompany"
         | "CompanyService/ListCompanies"
+        | "DatabaseServerService/GetDatabaseServer"
+        | "DatabaseServerService/ListDatabaseServers"
         | "EventService/ListEvents"
         | "EventService/WatchEvents"
         | "KeyService/GetJwks"
@@ -76,7 +80,9 @@ async fn every_rpc_that_changes_something_writes_its_event() -> anyhow::Result<(
             Leaves::Nothing if !new.is_empty() => wrong.push(format!("{} only reads, and left {new:?}", rpc.name)),
             Leaves::Event(_) | Leaves::Nothing | Leaves::Elsewhere => {}
         }
-        world.sign_in_again().await?;
+        if ENDS_TOKENS.contains(&rpc.name.as_str()) {
+            world.sign_in_again().await?;
+        }
     }
     world.sandbox.stop().await?;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -100,6 +106,7 @@ async fn effective_body(world: &World, rpc: &str) -> anyhow::Result<Value> {
             let (company, version) = (&world.one.id, "m99990101_000000_later");
             let sql = format!("SELECT LOWER(HEX(id)) FROM company_databases WHERE company_id = {}", key(company));
             let database = world.sandbox.ask_central(&sql).await?.pop().context("a database")?;
+            let database = uuid::Uuid::parse_str(&database)?.to_string();
             let report = json!({
                 "company_id": company, "database_id": database, "schema_version": version, "sequence": i64::MAX.to_string(),
             });

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tonic::{Code, Status};
 
 use cases::{Body, Case, Expect};
-pub(crate) use rows::body;
+pub(crate) use rows::{ENDS_TOKENS, body};
 use table::{LAST, Outcome, Table};
 use tenantry_rpc::{Kind, Reason};
 pub(crate) use wire::{Rpc, rpcs};

@@ -12,9 +12,11 @@ mod log;
 pub(crate) mod members;
 pub(crate) mod operators;
 pub(crate) mod passwords;
+mod placement;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod rotation;
+pub(crate) mod servers;
 pub(crate) mod tokens;
 pub(crate) mod updates;
 

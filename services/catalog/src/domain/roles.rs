@@ -29,6 +29,8 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.companies.list",
     "catalog.companies.sign_out",
     "catalog.events.read",
+    "catalog.servers.read",
+    "catalog.servers.write",
     "migrator.databases.read",
     "migrator.databases.write",
     "migrator.rollouts.read",
