@@ -1,7 +1,8 @@
 //! Companies come to be.
 
 use tenantry_api::catalog::v1::{
-    CompanyState, CreateCompanyRequest, GetCompanyRequest, ListCompaniesRequest, LoginRequest, RegisterCompanyRequest,
+    CompanyState, CreateCompanyRequest, DatabaseServer, GetCompanyRequest, ListCompaniesRequest, LoginRequest,
+    RegisterCompanyRequest, UpdateDatabaseServerRequest,
 };
 use tenantry_rpc::Reason;
 use tenantry_testkit::actors::{Actor, Operator, Owner, PASSWORD, Stranger, fresh_email, registration};
@@ -98,6 +99,10 @@ async fn a_taken_email_or_slug_is_refused(sandbox: &Sandbox) -> anyhow::Result<(
 async fn an_operator_gives_a_known_owner_no_password(sandbox: &Sandbox) -> anyhow::Result<()> {
     let owner = Owner::of_new_company(sandbox, "First").await?;
     let operator = Operator::of(sandbox).await?;
+    let name = if sandbox.on_server().is_some() { "main" } else { "local" };
+    let server = DatabaseServer { name: name.into(), region: "eu".into(), ..Default::default() };
+    let there = UpdateDatabaseServerRequest { database_server: Some(server), update_mask: None };
+    sandbox.clients().database_servers()?.update_database_server(operator.request(there)).await?;
     let create = |password: &str| CreateCompanyRequest {
         name: "Second".into(),
         owner_email: owner.email.clone(),

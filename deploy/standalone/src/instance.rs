@@ -37,6 +37,21 @@ pub struct Tuning {
     pub placement_ttl_ms: Option<u64>,
     /// Databases that are made ahead on each server.
     pub spares_per_server: Option<u16>,
+    /// For how long events are kept, in days.
+    pub events_kept_days: Option<u16>,
+    /// How often events that are older are looked for, in milliseconds.
+    pub events_sweep_ms: Option<u64>,
+}
+
+impl Tuning {
+    /// All the services' defaults.
+    pub const NONE: Self = Self {
+        credential_drain_s: None,
+        placement_ttl_ms: None,
+        spares_per_server: None,
+        events_kept_days: None,
+        events_sweep_ms: None,
+    };
 }
 
 /// The addresses of the three services.
@@ -197,6 +212,8 @@ impl Plan {
         config.issuer = issuer(addresses);
         config.public_sign_up = true;
         config.credential_drain_s = self.tuning.credential_drain_s.unwrap_or(config.credential_drain_s);
+        config.events.events_kept_days = self.tuning.events_kept_days.unwrap_or(config.events.events_kept_days);
+        config.events.events_sweep_ms = self.tuning.events_sweep_ms.unwrap_or(config.events.events_sweep_ms);
         for server in &self.servers {
             let public = format!("{}={}", server.name, server.public_url);
             config.database_servers.push(public.parse().map_err(anyhow::Error::msg)?);

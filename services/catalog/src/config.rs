@@ -6,8 +6,10 @@ use std::str::FromStr;
 use clap::Args;
 use tenantry_rpc::auth::ServiceKeyFiles;
 use tenantry_rpc::server::{Mode, ServerConfig};
+use url::Url;
 
 use crate::app::changes::WatchSettings;
+use crate::app::event_log::EventSettings;
 use crate::app::provisioning::WorkerSettings;
 use crate::secrets::{PasswordConfig, SealingConfig};
 use crate::store::CentralConfig;
@@ -36,6 +38,9 @@ pub struct CatalogConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub watching: WatchSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub events: EventSettings,
 
     /// The address of the migrator.
     #[arg(long, env = "CATALOG_MIGRATOR_ADDRESS", default_value = "http://127.0.0.1:50052")]
@@ -92,6 +97,7 @@ impl CatalogConfig {
             passwords: PasswordConfig::default(),
             provisioning: WorkerSettings::default(),
             watching: WatchSettings::default(),
+            events: EventSettings::default(),
             migrator_address: "http://127.0.0.1:50052".to_owned(),
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),
@@ -103,6 +109,9 @@ impl CatalogConfig {
         }
     }
 }
+
+/// The longest address of a database server.
+const MAX_ENDPOINT_BYTES: usize = 1_024;
 
 /// The public side of a database server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,19 +129,35 @@ impl FromStr for PublicServer {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, endpoint) = text.split_once('=').ok_or("write it as name=postgres://host:port")?;
-        let engine = match endpoint.split_once(':').map(|(scheme, _)| scheme) {
-            Some("postgres" | "postgresql") => "postgres",
-            Some("mysql" | "mariadb") => "mysql",
-            Some("sqlite") => "sqlite",
-            _ => return Err(format!("{endpoint:?} is no postgres:, mysql: or sqlite: address")),
-        };
-        if endpoint.contains('@') {
-            return Err("the catalog must not be given a database server's credentials".to_owned());
-        }
+        Self::new(name, endpoint).map_err(|(_, problem)| problem)
+    }
+}
+
+impl PublicServer {
+    /// Checks a name and an address without credentials; what is wrong, with which of the two.
+    pub(crate) fn new(name: &str, endpoint: &str) -> Result<Self, (&'static str, String)> {
         let fits = (1..=63).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if !fits {
-            return Err(format!("{name:?} is no server name: 1 to 63 of letters, digits, '-', '_' and '.'"));
+            let problem = format!("{name:?} is no server name: 1 to 63 of letters, digits, '-', '_' and '.'");
+            return Err(("name", problem));
+        }
+        let wrong = |problem: String| Err(("endpoint", problem));
+        if endpoint.contains('@') {
+            return wrong("the catalog must not be given a database server's credentials".to_owned());
+        }
+        if endpoint.len() > MAX_ENDPOINT_BYTES || endpoint.chars().any(char::is_control) {
+            return wrong(format!("an address has at most {MAX_ENDPOINT_BYTES} bytes and no control characters"));
+        }
+        let engine = match endpoint.split_once(':') {
+            Some(("postgres" | "postgresql", _)) => "postgres",
+            Some(("mysql" | "mariadb", _)) => "mysql",
+            Some(("sqlite", folder)) if !folder.is_empty() => "sqlite",
+            _ => return wrong(format!("{endpoint:?} is no postgres:, mysql: or sqlite: address")),
+        };
+        let has_host = || Url::parse(endpoint).is_ok_and(|url| url.host_str().is_some_and(|host| !host.is_empty()));
+        if engine != "sqlite" && !has_host() {
+            return wrong(format!("{endpoint:?} names no host: write it as postgres://host:port"));
         }
         Ok(Self { name: name.to_owned(), engine, endpoint: endpoint.to_owned() })
     }
@@ -146,7 +171,15 @@ mod tests {
     fn servers_are_read_and_credentials_refused() {
         let server: PublicServer = "pg1=postgres://db.example:5432".parse().expect("a server");
         assert_eq!((server.name.as_str(), server.engine), ("pg1", "postgres"));
-        for bad in ["postgres://x", "=postgres://x", "a b=postgres://x", "a=oracle://x", "a=postgres://user:pw@x"] {
+        for bad in [
+            "postgres://x",
+            "=postgres://x",
+            "a b=postgres://x",
+            "a=oracle://x",
+            "a=postgres://user:pw@x",
+            "a=postgres:x",
+            "a=sqlite:",
+        ] {
             assert!(bad.parse::<PublicServer>().is_err(), "{bad}");
         }
     }

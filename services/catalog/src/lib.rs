@@ -14,6 +14,7 @@ mod server;
 mod store;
 
 pub use app::changes::WatchSettings;
+pub use app::event_log::EventSettings;
 pub use app::operators::BootstrapError;
 pub use app::provisioning::WorkerSettings;
 pub use bootstrap::{Shown, bootstrap_operator};

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tenantry_api::MAX_MESSAGE_BYTES;
 use tenantry_api::catalog::v1::company_service_server::CompanyServiceServer;
+use tenantry_api::catalog::v1::database_server_service_server::DatabaseServerServiceServer;
+use tenantry_api::catalog::v1::event_service_server::EventServiceServer;
 use tenantry_api::catalog::v1::key_service_server::KeyServiceServer;
 use tenantry_api::catalog::v1::membership_service_server::MembershipServiceServer;
 use tenantry_api::catalog::v1::operator_service_server::OperatorServiceServer;
@@ -22,14 +24,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::CatalogConfig;
 use crate::app::changes::{self, Changes};
+use crate::app::event_log::{self, EventLog};
 use crate::app::keyring::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
-use crate::app::{App, Settings};
+use crate::app::{App, Settings, servers};
 use crate::domain::Tail;
-use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
+use crate::grpc::{
+    CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, ServerGrpc, TenantLayer, TokenGrpc,
+};
 use crate::secrets::{Passwords, SealError};
-use crate::store::{CentralDb, StoreError, schema, servers};
+use crate::store::{CentralDb, StoreError, schema};
 
 /// The service's name: its audience in tokens and its identity among services.
 pub const NAME: &str = "catalog";
@@ -40,6 +45,8 @@ pub const NAME: &str = "catalog";
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the database servers of the configuration cannot be registered: {0}")]
+    Servers(#[from] tenantry_rpc::Error),
     #[error("the central database is older than this catalog needs: run \"migrator migrate-central\" first")]
     SchemaTooOld,
     #[error(transparent)]
@@ -71,9 +78,6 @@ impl Catalog {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
         let db = open_central(&config).await?;
-        for server in &config.database_servers {
-            servers::register(&db, &server.name, server.engine, &server.endpoint, clock.now()).await?;
-        }
         let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?));
         keyring.ensure_key(&*ids, &*clock).await?;
         // A wrong key-encryption key shows now, and not at the first sign-in.
@@ -96,10 +100,14 @@ impl Catalog {
             rotations: Progress::new(),
             changes: Changes::new(config.watching.clone()),
             migrator: MigratorClient::new(channel),
+            event_log: EventLog::new(config.events.clone()),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),
             settings: settings_of(&config),
         });
+        for server in &config.database_servers {
+            servers::announce(&app, server).await?;
+        }
         let tail = changes::begin(&app).await?;
         let name = format!("{NAME}-{}", ids.uuid());
         let rotations = Rotations { app: app.clone(), settings: config.provisioning.clone() };
@@ -126,6 +134,7 @@ impl Started for Catalog {
             worker.run(shutdown.clone()),
             rotations.run(shutdown.clone()),
             changes::follow(app.clone(), tail, shutdown.clone()),
+            event_log::sweep(app.clone(), shutdown.clone()),
             stopping,
         );
         app.tasks.close();
@@ -163,6 +172,8 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(OperatorServiceServer::new(OperatorGrpc(app.clone())))
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))
+        .service(DatabaseServerServiceServer::new(ServerGrpc(app.clone())))
+        .service(EventServiceServer::new(EventGrpc(app.clone())))
         .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
         .layer(TenantLayer(app.clone()))
 }

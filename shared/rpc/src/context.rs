@@ -1,5 +1,6 @@
 //! Who calls, until when, and what came along.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub struct Context {
     caller: Caller,
     method: Arc<str>,
     deadline: Instant,
+    peer: Option<SocketAddr>,
 }
 
 /// Who calls, as proven. Only the authentication layer makes one, so a value of
@@ -99,7 +101,11 @@ impl Caller {
 
 impl Context {
     pub(crate) fn new(caller: Caller, method: &str, deadline: Instant) -> Self {
-        Self { caller, method: method.into(), deadline }
+        Self { caller, method: method.into(), deadline, peer: None }
+    }
+
+    pub(crate) fn from_peer(self, peer: Option<SocketAddr>) -> Self {
+        Self { peer, ..self }
     }
 
     /// Who calls.
@@ -117,6 +123,11 @@ impl Context {
         self.deadline
     }
 
+    /// The other end of the connection that the call came by: a proxy's where there is one.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
     /// What is left until the deadline.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -132,6 +143,21 @@ impl Context {
             }
         }
     }
+}
+
+tokio::task_local! {
+    static PEER: Option<SocketAddr>;
+}
+
+/// Runs what answers a call from there.
+pub(crate) async fn within_call_from<T>(peer: Option<SocketAddr>, answer: impl Future<Output = T>) -> T {
+    PEER.scope(peer, answer).await
+}
+
+/// [`Context::peer`] of the call that is being answered here, as the trace's id is known to whatever works for it: what
+/// an audit notes must not depend on everybody in between handing it on. `None` for work that goes on without its call.
+pub fn current_peer() -> Option<SocketAddr> {
+    PEER.try_with(|peer| *peer).ok().flatten()
 }
 
 /// A request with its context.

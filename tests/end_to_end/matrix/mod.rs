@@ -18,10 +18,11 @@ use serde_json::Value;
 use tonic::{Code, Status};
 
 use cases::{Body, Case, Expect};
+pub(crate) use rows::{ENDS_TOKENS, body};
 use table::{LAST, Outcome, Table};
 use tenantry_rpc::{Kind, Reason};
-use wire::{Rpc, rpcs};
-use world::World;
+pub(crate) use wire::{Rpc, rpcs};
+pub(crate) use world::World;
 
 /// The services, which are also the names that they call each other by.
 pub(crate) const SERVERS: [&str; 3] = ["catalog", "crm", "migrator"];

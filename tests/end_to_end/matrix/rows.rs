@@ -72,6 +72,18 @@ rows! { world:
     "tenantry.catalog.v1.CompanyService/RetryProvisioning" => json!({ "id": world.spare().await? }),
     "tenantry.catalog.v1.CompanyService/RotateDatabaseCredential" => json!({ "id": world.one.id }),
     "tenantry.catalog.v1.CompanyService/SignOutEveryone" => json!({ "id": world.at_its_first_epoch().await? }),
+    "tenantry.catalog.v1.DatabaseServerService/RegisterDatabaseServer" => json!({
+        "name": fresh_id(),
+        "endpoint": "sqlite:/nowhere",
+        "state": "DATABASE_SERVER_STATE_CLOSED",
+    }),
+    "tenantry.catalog.v1.DatabaseServerService/GetDatabaseServer" => json!({ "name": "local" }),
+    "tenantry.catalog.v1.DatabaseServerService/ListDatabaseServers" => json!({}),
+    "tenantry.catalog.v1.DatabaseServerService/UpdateDatabaseServer" => json!({
+        "database_server": { "name": "local", "region": fresh_id() },
+    }),
+    "tenantry.catalog.v1.EventService/ListEvents" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.EventService/WatchEvents" => json!({}),
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
     "tenantry.catalog.v1.MembershipService/InviteMember" => json!({
         "company_id": world.one.id,

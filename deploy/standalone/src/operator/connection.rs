@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
+use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::{Company, GetCompanyRequest, IssueOperatorTokenRequest};
 use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
@@ -71,6 +72,10 @@ impl Session {
 
     pub(crate) fn companies(&self) -> CompanyServiceClient<ServiceChannel> {
         CompanyServiceClient::new(self.catalog.clone())
+    }
+
+    pub(crate) fn database_servers(&self) -> DatabaseServerServiceClient<ServiceChannel> {
+        DatabaseServerServiceClient::new(self.catalog.clone())
     }
 
     pub(crate) fn migrations(&self) -> MigrationServiceClient<ServiceChannel> {

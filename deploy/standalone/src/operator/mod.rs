@@ -8,6 +8,7 @@ mod one;
 mod output;
 mod policy;
 mod rollouts;
+mod servers;
 
 use clap::{Args, CommandFactory, Subcommand};
 
@@ -44,6 +45,9 @@ pub enum OperatorCommand {
     Drift(one::Company),
     /// Companies, with their states and versions.
     Companies(fleet::Companies),
+    /// Database servers, and where new companies go.
+    #[command(subcommand)]
+    Servers(servers::Servers),
     /// Rollouts under way and past.
     #[command(subcommand)]
     Rollout(rollouts::Rollout),
@@ -92,6 +96,7 @@ pub async fn run<Program: CommandFactory>(
         OperatorCommand::Plan(command) => command.run(&Session::open(connection).await?, &output).await,
         OperatorCommand::Drift(command) => command.drift(&Session::open(connection).await?, &output).await,
         OperatorCommand::Companies(command) => command.run(&Session::open(connection).await?, &output).await,
+        OperatorCommand::Servers(command) => command.run(&Session::open(connection).await?, &output).await,
         OperatorCommand::Rollout(command) => command.run(&Session::open(connection).await?, &output).await,
     }
 }

@@ -10,12 +10,12 @@ use tokio::sync::OnceCell;
 use super::adoption;
 use super::attempt::{Attempt, repeat};
 use super::replay::Replayable;
-use super::{App, provisioning};
-use crate::domain::{CompanyName, Email, Labels, Role, Slug, SlugChoice};
+use super::{App, placement, provisioning};
+use crate::domain::{CompanyName, Email, Labels, Role, Slug, SlugChoice, State};
 use crate::secrets::TenantPassword;
 pub(crate) use crate::store::companies::Filter;
 use crate::store::entities::{company, company_database, provisioning_step};
-use crate::store::{CentralTx, StoreError, companies, events, people, provisioning as steps, servers};
+use crate::store::{CentralTx, StoreError, companies, events, people, provisioning as steps};
 
 /// A company as it is to be.
 pub(crate) struct NewCompany {
@@ -105,11 +105,27 @@ async fn write(
     let slug = free_slug(app, &new.slug, id).await?;
     // The slow hash is made before the transaction: it must not hold a connection.
     let owner = owner_of(app, &new.owner, password_hash).await?;
-    let server = servers::choose(&app.db, new.server.as_deref()).await?.ok_or_else(no_server)?;
+    let (asked, region) = (new.server.as_deref(), Some(new.traits.region.as_str()).filter(|region| !region.is_empty()));
+    for place in placement::candidates(app, asked, region).await? {
+        let tx = app.db.begin().await?;
+        if placement::take(&tx, &place).await? {
+            write_there(app, context, tx, new, (id, &slug, &owner, &place.name)).await?;
+            return Ok(id);
+        }
+    }
+    Err(placement::full(asked, region).into())
+}
 
+/// The company, and all that it needs, in the transaction that has its place.
+async fn write_there(
+    app: &App,
+    context: &Context,
+    tx: CentralTx,
+    new: &NewCompany,
+    (id, slug, owner, server): (CompanyId, &Slug, &Owner, &str),
+) -> Result<(), Attempt> {
     let actor = context.caller().subject();
     let now = app.now();
-    let tx = app.db.begin().await?;
     let Traits { labels, plan, region } = &new.traits;
     let row = companies::NewCompany {
         id,
@@ -123,9 +139,13 @@ async fn write(
     companies::insert(&tx, row, now).await?;
     let user = write_owner(app, &tx, owner, &new.owner.email).await?;
     people::add_member(&tx, id, user, Role::Owner, now).await?;
-    let database = write_database(app, &tx, id, &server.name, new.adoption.as_ref()).await?;
+    let database = write_database(app, &tx, id, server, new.adoption.as_ref()).await?;
     steps::insert(&tx, id, now).await?;
-    let payload = json!({ "slug": slug.as_str(), "server": server.name, "database_id": database, "owner": user });
+    let payload = json!({
+        "to": State::Provisioning.as_str(), "access_epoch": 1, "name": new.name.as_str(), "slug": slug.as_str(),
+        "labels": labels.to_json(), "plan": some(plan), "region": some(region), "server": server,
+        "database_id": database, "generation": 1, "owner": user,
+    });
     let event = events::NewEvent {
         id: EventId::new(&*app.ids),
         company: Some(id),
@@ -135,8 +155,7 @@ async fn write(
     };
     events::append(&tx, event, now).await?;
     new.replay.record(&tx, id, now).await?;
-    tx.commit().await?;
-    Ok(id)
+    Ok(tx.commit().await?)
 }
 
 /// What is empty is not there.
@@ -187,19 +206,12 @@ fn field(field: &str, description: &str) -> tenantry_rpc::FieldViolation {
     tenantry_rpc::FieldViolation { field: field.to_owned(), description: description.to_owned() }
 }
 
-fn no_server() -> Error {
-    Error::new(
-        Reason::NoDatabaseServer,
-        "no open database server for the company; an operator has to register or open one",
-    )
-}
-
-async fn write_owner(app: &App, tx: &CentralTx, owner: Owner, email: &Email) -> Result<UserId, StoreError> {
+async fn write_owner(app: &App, tx: &CentralTx, owner: &Owner, email: &Email) -> Result<UserId, StoreError> {
     match owner {
-        Owner::Known(id) => Ok(id),
+        Owner::Known(id) => Ok(*id),
         Owner::New { password_hash } => {
             let id = UserId::new(&*app.ids);
-            people::insert_user(tx, id, (email.address(), email.key()), password_hash, app.now()).await?;
+            people::insert_user(tx, id, (email.address(), email.key()), password_hash.clone(), app.now()).await?;
             Ok(id)
         }
     }

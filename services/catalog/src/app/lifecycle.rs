@@ -89,7 +89,9 @@ async fn attempt(app: &App, actor: &str, id: CompanyId, ask: &Ask) -> Result<com
     if ask.validate_only {
         return Ok(after);
     }
-    let payload = json!({ "from": before.state.as_str(), "to": state.as_str(), "reason": ask.reason });
+    let payload = json!({
+        "from": before.state.as_str(), "to": state.as_str(), "reason": ask.reason, "access_epoch": after.access_epoch,
+    });
     let saved = save(app, &tx, (&before, after), (ask.action, payload), actor).await?;
     match ask.action {
         Action::BeginPurge => steps::insert_purge(&tx, id, now).await?,

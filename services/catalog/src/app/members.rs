@@ -100,7 +100,7 @@ pub(crate) async fn accept(app: &App, secret: &str, password: &str) -> Result<Jo
     };
     people::add_member(&tx, row.company_id, user, row.role, now).await.map_err(raced)?;
     let actor = format!("user:{user}");
-    let payload = json!({ "invitation_id": row.id, "role": row.role.as_str() });
+    let payload = json!({ "invitation_id": row.id, "user_id": user, "role": row.role.as_str() });
     let event = events::NewEvent {
         id: EventId::new(&*app.ids),
         company: Some(row.company_id),

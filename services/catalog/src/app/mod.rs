@@ -5,15 +5,19 @@ mod attempt;
 pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod directory;
+pub(crate) mod event_log;
 pub(crate) mod fleet;
 pub(crate) mod keyring;
 pub(crate) mod lifecycle;
+mod log;
 pub(crate) mod members;
 pub(crate) mod operators;
 pub(crate) mod passwords;
+mod placement;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod rotation;
+pub(crate) mod servers;
 pub(crate) mod tokens;
 pub(crate) mod updates;
 
@@ -26,6 +30,7 @@ use tenantry_rpc::{Clock, Error, Reason, Shutdown};
 use tokio_util::task::TaskTracker;
 
 use crate::app::changes::Changes;
+use crate::app::event_log::EventLog;
 use crate::app::keyring::Keyring;
 use crate::app::provisioning::{MigratorClient, Progress};
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
@@ -45,6 +50,7 @@ pub(crate) struct App {
     pub(crate) changes: Changes,
     /// The migrator, with this service's identity. It need not be there yet.
     pub(crate) migrator: MigratorClient,
+    pub(crate) event_log: EventLog,
     /// What goes on without its caller.
     pub(crate) tasks: TaskTracker,
     /// Begun when this process is to stop: streams end then.

@@ -1,7 +1,8 @@
 //! Signing in.
 
 use chrono::{DateTime, Utc};
-use tenantry_ids::{CompanyId, UserId};
+use serde_json::json;
+use tenantry_ids::{CompanyId, EventId, UserId};
 use tenantry_rpc::auth::{AccessClaims, Subject};
 use tenantry_rpc::{Error, Reason};
 
@@ -9,7 +10,7 @@ use super::{App, changes, credentials_invalid};
 use crate::domain::{Email, OPERATOR_SCOPES, Role};
 use crate::secrets::Credential;
 use crate::store::entities::{company, user};
-use crate::store::{companies, people};
+use crate::store::{companies, events, people};
 
 /// `client_id` of every token (RFC 9068 demands one): our own sign-in.
 const CLIENT: &str = "tenantry";
@@ -93,9 +94,18 @@ fn no_membership() -> Error {
 
 /// A short token for an operator's credential.
 pub(crate) async fn operator_token(app: &App, credential: &str, audiences: Vec<String>) -> Result<Issued, Error> {
-    let id = people::use_operator(&app.db, &Credential::hash_of(credential), app.now())
-        .await?
-        .ok_or_else(credentials_invalid)?;
+    let now = app.now();
+    let tx = app.db.begin().await?;
+    let id = people::use_operator(&tx, &Credential::hash_of(credential), now).await?.ok_or_else(credentials_invalid)?;
+    let event = events::NewEvent {
+        id: EventId::new(&*app.ids),
+        company: None,
+        kind: "operator.signed_in",
+        actor: &Subject::Operator(id).to_string(),
+        payload: json!({ "audiences": audiences }),
+    };
+    events::append(&tx, event, now).await?;
+    tx.commit().await?;
     let claims = Claims {
         subject: Subject::Operator(id),
         tenant: None,

@@ -2,16 +2,20 @@
 
 mod company;
 mod email;
+mod events;
 mod labels;
 mod lifecycle;
+mod placement;
 mod roles;
 mod steps;
 mod tail;
 
 pub(crate) use company::{CompanyName, Slug, SlugChoice};
 pub(crate) use email::Email;
+pub(crate) use events::{is_told_from_where, shown_to_members};
 pub(crate) use labels::{Labels, Selector};
 pub(crate) use lifecycle::{Action, Refusal, Standing, State, Transition, transition};
+pub(crate) use placement::{Place, ServerState, Unplaced, places};
 pub(crate) use roles::{OPERATOR_SCOPES, Role};
 pub(crate) use steps::{Step, Work};
 pub(crate) use tail::Tail;

@@ -18,7 +18,7 @@ pub(crate) enum Role {
 
 const VIEWER: &[&str] = &["catalog.companies.read", "catalog.password.write", "crm.people.read"];
 const MEMBER: &[&str] = &["catalog.members.read", "crm.people.write"];
-const ADMIN: &[&str] = &["catalog.members.write"];
+const ADMIN: &[&str] = &["catalog.events.read", "catalog.members.write"];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
 
 /// What operators may do. Nothing in a company's database: for that they act for
@@ -28,6 +28,9 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.companies.write",
     "catalog.companies.list",
     "catalog.companies.sign_out",
+    "catalog.events.read",
+    "catalog.servers.read",
+    "catalog.servers.write",
     "migrator.databases.read",
     "migrator.databases.write",
     "migrator.rollouts.read",

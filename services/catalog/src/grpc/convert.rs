@@ -1,8 +1,11 @@
 //! Rows into messages.
 
-use chrono::{DateTime, Utc};
-use prost_types::Timestamp;
+use chrono::{DateTime, Datelike, Utc};
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct, Timestamp};
+use serde_json::Value as Json;
 use tenantry_api::catalog::v1::{Company, CompanyState, ProvisioningStep, RotateDatabaseCredentialResponse, StepState};
+use tenantry_rpc::Violations;
 
 use crate::app::companies::CompanyView;
 use crate::app::rotation::Rotated;
@@ -11,6 +14,43 @@ use crate::store::entities::{company, provisioning_step};
 
 pub(crate) fn timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: time.timestamp(), nanos: time.timestamp_subsec_nanos().cast_signed() }
+}
+
+/// A time of a request, if there is one.
+pub(crate) fn time_of(violations: &mut Violations, field: &str, time: Option<Timestamp>) -> Option<DateTime<Utc>> {
+    let time = time?;
+    let nanos = u32::try_from(time.nanos).ok();
+    let known =
+        nanos.and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos)).filter(is_written_with_four_digits);
+    violations.check(known.is_some(), field, "must be a time from the years 1 to 9999");
+    known
+}
+
+/// As protobuf's own times; no database of ours takes others.
+fn is_written_with_four_digits(time: &DateTime<Utc>) -> bool {
+    (1..=9999).contains(&time.year())
+}
+
+/// JSON as a message. What is no object becomes an empty one.
+pub(crate) fn structure(json: Json) -> Struct {
+    match json {
+        Json::Object(fields) => {
+            Struct { fields: fields.into_iter().map(|(key, value)| (key, value_of(value))).collect() }
+        }
+        _ => Struct::default(),
+    }
+}
+
+fn value_of(json: Json) -> prost_types::Value {
+    let kind = match json {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(value) => Kind::BoolValue(value),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Json::String(text) => Kind::StringValue(text),
+        Json::Array(values) => Kind::ListValue(ListValue { values: values.into_iter().map(value_of).collect() }),
+        Json::Object(_) => Kind::StructValue(structure(json)),
+    };
+    prost_types::Value { kind: Some(kind) }
 }
 
 pub(crate) fn company_state(state: company::State) -> CompanyState {

@@ -1,8 +1,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use prost::Message;
-use tenantry_api::MAX_MESSAGE_BYTES;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryService;
 use tenantry_api::catalog::v1::{
     ListTenantsRequest, ListTenantsResponse, ReportSchemaVersionsRequest, ReportSchemaVersionsResponse,
@@ -17,7 +15,8 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::convert::{company_state, visible_slug};
-use super::watching::{Cursor, watched};
+use super::room::fitting;
+use super::watching::{TenantCursor, watched};
 use crate::app::fleet::{self, Report, Tenant};
 use crate::app::{App, changes, directory};
 use crate::domain::Labels;
@@ -27,10 +26,6 @@ const PAGES: PageSizes = PageSizes { default: 1_000, most: 5_000 };
 const MAX_IDS: usize = 1_000;
 const MAX_REPORTS: usize = 1_000;
 const MAX_VERSION_CHARS: usize = 100;
-/// What tenants may take of a message; the rest is for the page token.
-const MAX_PAGE_BYTES: usize = MAX_MESSAGE_BYTES / 4 * 3;
-/// What a message takes inside another one, at most: its field's number and its length.
-const FRAMING_BYTES: usize = 6;
 
 pub(crate) struct DirectoryGrpc(pub(crate) Arc<App>);
 
@@ -62,7 +57,7 @@ impl TenantDirectoryService for DirectoryGrpc {
         request: Request<WatchTenantsRequest>,
     ) -> Result<Response<Self::WatchTenantsStream>, Status> {
         let cursor = Call::open(request)?.body.cursor;
-        let position = if cursor.is_empty() { None } else { Some(parse_field::<Cursor>("cursor", &cursor)?.0) };
+        let position = if cursor.is_empty() { None } else { Some(parse_field::<TenantCursor>("cursor", &cursor)?.0) };
         let messages = ReceiverStream::new(changes::watch(&self.0, position)?);
         let answers = messages.map(|message| message.map(watched).map_err(Status::from));
         Ok(Response::new(Box::pin(answers)))
@@ -106,17 +101,12 @@ fn parse_reports(reports: Vec<SchemaVersionReport>) -> Result<Vec<Report>, Error
 
 /// As many tenants as the page holds, and as fit into a message that every client reads.
 fn page_of(page: Page, mut found: Vec<Tenant>) -> ListTenantsResponse {
-    let mut room = MAX_PAGE_BYTES;
-    let fits = |tenant: &Tenant| {
-        let bytes = convert(tenant).encoded_len() + FRAMING_BYTES;
-        let fits = bytes <= room;
-        room = room.saturating_sub(bytes);
-        fits
-    };
-    let fitting = found.iter().map(fits).take_while(|fits| *fits).count().max(1);
-    let page = Page { size: page.size.min(fitting as u64), ..page };
+    let size = usize::try_from(page.size).unwrap_or(usize::MAX);
+    let mut tenants: Vec<_> = found.iter().take(size).map(convert).collect();
+    let page = Page { size: fitting(&tenants), ..page };
     let next_page_token = page.cut(fleet::LIST, &mut found, |(company, _)| company.id.0);
-    ListTenantsResponse { tenants: found.iter().map(convert).collect(), next_page_token }
+    tenants.truncate(found.len());
+    ListTenantsResponse { tenants, next_page_token }
 }
 
 fn convert((company, database): &Tenant) -> TenantMessage {
@@ -135,7 +125,9 @@ fn convert((company, database): &Tenant) -> TenantMessage {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
     use serde_json::json;
+    use tenantry_api::MAX_MESSAGE_BYTES;
 
     use super::*;
     use crate::store::entities::company;

@@ -3,16 +3,22 @@
 mod companies;
 mod company_requests;
 pub(crate) mod convert;
+mod cursor;
 mod directory;
+mod events;
 mod keys;
 mod members;
+mod room;
+mod servers;
 mod tenant_layer;
 mod tokens;
 mod watching;
 
 pub(crate) use companies::CompanyGrpc;
 pub(crate) use directory::DirectoryGrpc;
+pub(crate) use events::EventGrpc;
 pub(crate) use keys::KeyGrpc;
 pub(crate) use members::MembershipGrpc;
+pub(crate) use servers::ServerGrpc;
 pub(crate) use tenant_layer::TenantLayer;
 pub(crate) use tokens::{OperatorGrpc, TokenGrpc};

@@ -94,15 +94,16 @@ pub(crate) async fn after(db: &impl CentralConnection, sequence: i64, limit: u64
     Ok(query.all(db.raw()).await?)
 }
 
-/// The rows in these ranges of sequences, in their order.
+/// At most `limit` of the rows in these ranges of sequences, in their order.
 pub(crate) async fn within(
     db: &impl CentralConnection,
-    ranges: impl IntoIterator<Item = RangeInclusive<i64>>,
+    ranges: Vec<RangeInclusive<i64>>,
+    limit: u64,
 ) -> Result<Vec<Model>, StoreError> {
     let one_of = ranges
         .into_iter()
         .fold(Condition::any(), |any, range| any.add(change::Column::Sequence.between(*range.start(), *range.end())));
-    let query = change::Entity::find().filter(one_of).order_by_asc(change::Column::Sequence);
+    let query = change::Entity::find().filter(one_of).order_by_asc(change::Column::Sequence).limit(limit);
     Ok(query.all(db.raw()).await?)
 }
 

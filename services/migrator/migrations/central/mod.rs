@@ -11,6 +11,8 @@ mod m20260101_000600_lifecycle;
 mod m20260101_000700_tenant_changes;
 mod m20260101_000800_rotations;
 mod m20260101_000850_adoptions;
+mod m20260101_000900_event_log;
+mod m20260101_001000_placement;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -24,5 +26,7 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000700_tenant_changes::Migration)
         .add(m20260101_000800_rotations::Migration)
         .add(m20260101_000850_adoptions::Migration)
+        .add(m20260101_000900_event_log::Migration)
+        .add(m20260101_001000_placement::Migration)
         .build()
 }

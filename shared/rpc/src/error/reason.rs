@@ -126,12 +126,22 @@ reasons! {
     GraceNotOver = "GRACE_NOT_OVER": FailedPrecondition,
     /// No open database server for the company.
     NoDatabaseServer = "NO_DATABASE_SERVER": FailedPrecondition,
+    /// The database server takes no more databases.
+    ServerAtCapacity = "SERVER_AT_CAPACITY": FailedPrecondition,
+    /// The database server takes no new companies.
+    ServerNotOpen = "SERVER_NOT_OPEN": FailedPrecondition,
+    /// No open database server is in the region.
+    NoServerInRegion = "NO_SERVER_IN_REGION": FailedPrecondition,
+    /// The name is another database server's.
+    DatabaseServerExists = "DATABASE_SERVER_EXISTS": AlreadyExists,
+    /// Events after the cursor were removed.
+    CursorExpired = "CURSOR_EXPIRED": FailedPrecondition,
     /// Provisioning gave up.
     ProvisioningFailed = "PROVISIONING_FAILED": Aborted,
     /// The migrator does not answer.
     MigratorUnavailable = "MIGRATOR_UNAVAILABLE": Unavailable,
 
-    /// The migrator has no such database server.
+    /// There is no such database server.
     DatabaseServerNotFound = "DATABASE_SERVER_NOT_FOUND": NotFound,
     /// The database server does not answer.
     DatabaseServerUnavailable = "DATABASE_SERVER_UNAVAILABLE": Unavailable,

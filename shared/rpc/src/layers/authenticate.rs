@@ -9,9 +9,10 @@ use tonic::Status;
 use tracing::Span;
 
 use super::deadline::Deadline;
-use super::{HttpRequest, HttpResponse, Middleware, Next, PendingCheck, is_infrastructure};
+use super::{HttpRequest, HttpResponse, Middleware, Next, Peer, PendingCheck, is_infrastructure};
 use crate::access::{admit, tenant_check};
 use crate::auth::Verifier;
+use crate::context::within_call_from;
 use crate::{Caller, Context, Error, Reason};
 
 /// Finds out who calls, applies the RPC's access rule, and makes the context.
@@ -44,11 +45,12 @@ impl Middleware for Authenticate {
         }
         let check = tenant_check(rule, &caller);
         let deadline = request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0);
-        request.extensions_mut().insert(Context::new(caller, &path, deadline));
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+        request.extensions_mut().insert(Context::new(caller, &path, deadline).from_peer(peer));
         if let Some(check) = check {
             request.extensions_mut().insert(PendingCheck(check));
         }
-        next.run(request).await
+        within_call_from(peer, next.run(request)).await
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod panics;
 pub(crate) mod trace;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -83,11 +84,21 @@ struct PendingCheck(MessageCheck);
 pub(crate) struct Stack {
     layers: Arc<[Arc<dyn Middleware>]>,
     routes: Routes,
+    peer: Option<SocketAddr>,
 }
+
+/// The other end of the connection that a request came by.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 impl Stack {
     pub(crate) fn new(layers: Vec<Arc<dyn Middleware>>, routes: Routes) -> Self {
-        Self { layers: layers.into(), routes: routes.prepare() }
+        Self { layers: layers.into(), routes: routes.prepare(), peer: None }
+    }
+
+    /// The same for the connection from there.
+    pub(crate) fn with_peer(self, peer: SocketAddr) -> Self {
+        Self { peer: Some(peer), ..self }
     }
 }
 
@@ -106,7 +117,11 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let next = Next { layers: self.layers.clone(), at: 0, routes: self.routes.clone() };
-        Box::pin(async move { Ok(next.run(request.map(Body::new)).await) })
+        let mut request = request.map(Body::new);
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
+        Box::pin(async move { Ok(next.run(request).await) })
     }
 }
 

@@ -28,8 +28,9 @@ pub(super) async fn serve(listener: TcpListener, stack: Stack, config: &ServerCo
             () = shutdown.begun() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(builder.clone(), stream, stack.clone(), shutdown.clone()));
+            Ok((stream, peer)) => {
+                let stack = stack.clone().with_peer(peer);
+                connections.spawn(connection(builder.clone(), stream, stack, shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

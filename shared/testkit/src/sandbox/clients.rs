@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use tenantry::Addresses;
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
+use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerServiceClient;
+use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
@@ -45,6 +47,16 @@ impl Clients {
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
         Ok(MembershipServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn database_servers(&self) -> anyhow::Result<DatabaseServerServiceClient<ServiceChannel>> {
+        Ok(DatabaseServerServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn events(&self) -> anyhow::Result<EventServiceClient<ServiceChannel>> {
+        Ok(EventServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the catalog, for services.

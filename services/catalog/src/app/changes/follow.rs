@@ -9,15 +9,13 @@ use tenantry_rpc::Shutdown;
 use tokio::time::{Duration, Instant};
 
 use super::{News, Revoked, TenantNow};
-use crate::app::App;
+use crate::app::{App, event_log, log};
 use crate::domain::Tail;
 use crate::store::entities::tenant_change;
 use crate::store::{StoreError, changes as store, companies, fleet};
 
 /// Rows that are read at once.
 pub(super) const PAGE: usize = 1_000;
-/// Gaps that are looked at again at once; the lowest come first.
-const GAPS_AT_ONCE: usize = 200;
 /// How often rows that nobody needs any more are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -34,7 +32,7 @@ pub(crate) async fn begin(app: &App) -> Result<Tail, StoreError> {
 pub(crate) async fn follow(app: Arc<App>, mut tail: Tail, shutdown: Shutdown) {
     let (mut warned, mut sweep_at) = (false, Instant::now() + SWEEP_EVERY);
     while !shutdown.has_begun() {
-        match read(&app, &mut tail).await {
+        match look(&app, &mut tail).await {
             Ok(()) => warned = false,
             Err(error) if !warned => {
                 tracing::warn!(%error, "the change log cannot be read; trying again");
@@ -56,22 +54,24 @@ pub(crate) async fn follow(app: Arc<App>, mut tail: Tail, shutdown: Shutdown) {
     }
 }
 
+/// A look at this log and at how far the one of events is, whose watchers read for themselves.
+async fn look(app: &App, tail: &mut Tail) -> Result<(), StoreError> {
+    read(app, tail).await?;
+    event_log::note_head(app).await
+}
+
 /// Reads what is new to its end, and tells it. After a failure the tail is where it was, so that the rows are read
 /// again.
 async fn read(app: &App, tail: &mut Tail) -> Result<(), StoreError> {
     let patience = TimeDelta::from_std(app.changes.settings.patience()).unwrap_or(TimeDelta::MAX);
     loop {
         let (mut next, now) = (tail.clone(), app.now());
-        let late: Vec<_> = next.gaps().take(GAPS_AT_ONCE).collect();
-        let mut rows = if late.is_empty() { Vec::new() } else { store::within(&app.db, late).await? };
-        let new = store::after(&app.db, next.head(), PAGE as u64).await?;
-        let is_last = new.len() < PAGE;
-        rows.extend(new);
-        rows.retain(|row| next.note(row.sequence, now));
-        next.give_up(now, patience);
+        let read = |ranges, limit| store::within(&app.db, ranges, limit);
+        let look = log::look(&mut next, PAGE, (now, patience), read, |row| row.sequence).await?;
+        let rows: Vec<_> = look.rows.into_iter().map(|(row, _)| row).collect();
         app.changes.publish(news(app, &rows).await?, next.position());
         *tail = next;
-        if is_last {
+        if look.is_last {
             return Ok(());
         }
     }

@@ -57,6 +57,20 @@ impl Changes {
         }
     }
 
+    /// How often the logs of the central database are looked at.
+    pub(crate) fn poll(&self) -> Duration {
+        self.settings.poll()
+    }
+
+    /// How late a row of them may become visible.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.patience()
+    }
+
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.settings.heartbeat()
+    }
+
     /// A change was committed here.
     pub(crate) fn wake(&self) {
         self.work.notify_one();

@@ -221,9 +221,14 @@ impl Worker {
         if !companies::advance(&tx, held.company, (action, state), reason.clone(), now).await? {
             return Ok(());
         }
-        let mut payload = json!({ "reason": reason });
+        let mut payload = json!({ "from": before.state.as_str(), "to": state.as_str(), "reason": reason });
+        if state == State::Active {
+            let database = companies::database_of(&tx, held.company).await?;
+            payload["schema_version"] = json!(database.and_then(|database| database.schema_version));
+        }
         if state == State::Purged {
-            payload = json!({ "slug": before.slug, "deleted_from": before.deleted_from.map(State::as_str) });
+            payload["slug"] = json!(before.slug);
+            payload["deleted_from"] = json!(before.deleted_from.map(State::as_str));
             people::remove_members(&tx, held.company).await?;
             companies::forget(&tx, held.company).await?;
             rotations::forget(&tx, held.company).await?;

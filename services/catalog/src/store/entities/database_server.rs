@@ -1,17 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-/// Whether new companies go there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))")]
-pub enum State {
-    #[sea_orm(string_value = "open")]
-    Open,
-    #[sea_orm(string_value = "draining")]
-    Draining,
-    #[sea_orm(string_value = "closed")]
-    Closed,
-}
+pub(crate) use crate::domain::ServerState as State;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "database_servers")]
@@ -21,9 +11,12 @@ pub struct Model {
     pub engine: String,
     pub endpoint: String,
     pub region: Option<String>,
-    pub state: State,
+    pub(crate) state: State,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// 0: as many as come.
+    pub max_databases: i32,
+    pub revision: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,8 @@ pub struct Model {
     pub trace_id: Option<String>,
     pub payload: Json,
     pub occurred_at: DateTime<Utc>,
+    /// The other end of the caller's connection.
+    pub peer_address: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

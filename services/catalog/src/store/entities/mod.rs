@@ -8,6 +8,7 @@ pub(crate) mod company_database;
 pub(crate) mod credential_rotation;
 pub(crate) mod database_server;
 pub(crate) mod event;
+pub(crate) mod event_removal;
 pub(crate) mod invitation;
 pub(crate) mod membership;
 pub(crate) mod operator;
