@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // These are tests throughout.
 
+mod addresses;
 mod architecture;
 mod clients;
 mod companies;
@@ -14,6 +15,7 @@ mod lifecycle;
 mod matrix;
 mod migrations;
 mod people;
+mod places;
 mod processes;
 mod rollouts;
 mod rotations;

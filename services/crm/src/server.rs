@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_api::crm::v1::address_service_server::AddressServiceServer;
 use tenantry_api::crm::v1::person_service_server::PersonServiceServer;
+use tenantry_api::crm::v1::place_service_server::PlaceServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
@@ -19,7 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::CrmConfig;
 use crate::app::App;
-use crate::grpc::PersonGrpc;
+use crate::grpc::{AddressGrpc, PersonGrpc, PlaceGrpc};
 use crate::store::SCHEMA;
 
 /// The service's name: its audience in tokens and its identity among services.
@@ -80,7 +82,9 @@ impl Crm {
         let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), SCHEMA);
         let app = Arc::new(App { clock, ids });
         let server = ServerBuilder::new(NAME, config.server)
-            .service(PersonServiceServer::new(PersonGrpc(app)))
+            .service(PersonServiceServer::new(PersonGrpc(app.clone())))
+            .service(AddressServiceServer::new(AddressGrpc(app.clone())))
+            .service(PlaceServiceServer::new(PlaceGrpc(app)))
             .layer(tenancy)
             .build(Arc::new(verifier), listener)
             .await?;

@@ -1,6 +1,8 @@
 //! A row for every RPC: a body that succeeds with each of its rightful callers. Made anew for every call that is to
 //! succeed, since most can succeed only once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use tenantry_rpc::Reason;
 use uuid::Uuid;
@@ -97,7 +99,7 @@ rows! { world:
         "reports": [{
             "company_id": world.one.id,
             "database_id": fresh_id(),
-            "schema_version": "m20260101_000700_audit_entries",
+            "schema_version": "m20260101_001500_person_tokens",
             "sequence": 1,
         }],
     }),
@@ -122,6 +124,35 @@ rows! { world:
     }),
     "tenantry.crm.v1.PersonService/DeletePerson" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
         "id": world.person().await?["id"],
+    }),
+
+    "tenantry.crm.v1.PlaceService/CreatePlace" [Elsewhere::OwnData] => json!({
+        "place": { "kind": "PLACE_KIND_COUNTRY", "name": "Utopia", "country_code": fresh_code() },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.PlaceService/GetPlace" [Elsewhere::Refused(Reason::PlaceNotFound)] => json!({
+        "id": world.place().await?["id"],
+    }),
+    "tenantry.crm.v1.PlaceService/ListPlaces" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.PlaceService/UpdatePlace" [Elsewhere::Refused(Reason::PlaceNotFound)] => json!({
+        "place": { "id": world.place().await?["id"], "name": "Dystopia" },
+    }),
+    "tenantry.crm.v1.PlaceService/DeletePlace" [Elsewhere::Refused(Reason::PlaceNotFound)] => json!({
+        "id": world.place().await?["id"],
+    }),
+    "tenantry.crm.v1.AddressService/CreateAddress" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "address": { "person_id": world.person().await?["id"], "phone": "+4915112345678" },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.AddressService/GetAddress" [Elsewhere::Refused(Reason::AddressNotFound)] => json!({
+        "id": world.address().await?["id"],
+    }),
+    "tenantry.crm.v1.AddressService/ListAddresses" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.AddressService/UpdateAddress" [Elsewhere::Refused(Reason::AddressNotFound)] => json!({
+        "address": { "id": world.address().await?["id"], "street": "Ende 1" },
+    }),
+    "tenantry.crm.v1.AddressService/DeleteAddress" [Elsewhere::Refused(Reason::AddressNotFound)] => json!({
+        "id": world.address().await?["id"],
     }),
 
     "tenantry.migrator.v1.DriftService/CheckDrift" => json!({ "company_id": world.one.id }),
@@ -195,6 +226,13 @@ fn verifier() -> Value {
 
 fn company(id: &str) -> Value {
     json!({ "company_id": id })
+}
+
+/// Two letters that no other call has taken.
+fn fresh_code() -> String {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    let number = TAKEN.fetch_add(1, Ordering::Relaxed);
+    [number / 26 % 26, number % 26].iter().filter_map(|at| ('A'..='Z').nth(*at)).collect()
 }
 
 fn fresh_id() -> String {

@@ -69,6 +69,32 @@ impl World {
         self.wire.ask("tenantry.crm.v1.PersonService/CreatePerson", Some(self.one.owner()?), body).await
     }
 
+    /// A new place of the first company, in a country that all of them share.
+    pub(crate) async fn place(&self) -> anyhow::Result<Value> {
+        let listed = self.crm("PlaceService/ListPlaces", json!({ "kind": "PLACE_KIND_COUNTRY" })).await?;
+        let country = match listed["places"][0]["id"].as_str() {
+            Some(id) => json!(id),
+            None => {
+                let country = json!({ "kind": "PLACE_KIND_COUNTRY", "name": "Shared", "country_code": "ZZ" });
+                self.crm("PlaceService/CreatePlace", json!({ "place": country })).await?["id"].take()
+            }
+        };
+        let name = format!("{} {}", self.one.secret(), uuid::Uuid::now_v7());
+        let city = json!({ "kind": "PLACE_KIND_CITY", "parent_id": country, "name": name });
+        self.crm("PlaceService/CreatePlace", json!({ "place": city })).await
+    }
+
+    /// A new address of a new person.
+    pub(crate) async fn address(&self) -> anyhow::Result<Value> {
+        let address = json!({ "person_id": self.person().await?["id"], "street": self.one.secret() });
+        self.crm("AddressService/CreateAddress", json!({ "address": address })).await
+    }
+
+    /// What the first company's owner asks of the CRM.
+    pub(crate) async fn crm(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
+        self.wire.ask(&format!("tenantry.crm.v1.{rpc}"), Some(self.one.owner()?), body).await
+    }
+
     /// A new company without anybody of its own, for what changes a company.
     pub(crate) async fn spare(&self) -> anyhow::Result<String> {
         let body = json!({ "name": "Spare", "owner_email": self.other.owner_email });

@@ -16,8 +16,8 @@ pub(crate) enum Role {
     Owner,
 }
 
-const VIEWER: &[&str] = &["catalog.companies.read", "catalog.password.write", "crm.people.read"];
-const MEMBER: &[&str] = &["catalog.members.read", "crm.people.write"];
+const VIEWER: &[&str] = &["catalog.companies.read", "catalog.password.write", "crm.people.read", "crm.places.read"];
+const MEMBER: &[&str] = &["catalog.members.read", "crm.people.write", "crm.places.write"];
 const ADMIN: &[&str] = &["catalog.members.write"];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
 

@@ -1,11 +1,18 @@
 //! The use cases, one async function each. A use case owns its transaction.
 
+mod act;
+mod addresses;
 mod error;
-pub(crate) mod people;
+mod people;
+mod places;
+pub(crate) mod standard;
 
 use std::sync::Arc;
 
+use act::Act;
+pub(crate) use act::Replay;
 pub(crate) use error::CrmError;
+pub(crate) use standard::{Change, Standard};
 use tenantry_ids::IdSource;
 use tenantry_rpc::Clock;
 

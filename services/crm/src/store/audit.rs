@@ -38,8 +38,8 @@ pub(crate) struct Change<'a> {
     /// Who, as `Caller::subject` writes it.
     pub(crate) actor: &'a str,
     /// What, such as `person.created`.
-    pub(crate) action: &'static str,
-    pub(crate) entity: &'static str,
+    pub(crate) action: String,
+    pub(crate) entity: String,
     pub(crate) entity_id: Uuid,
     pub(crate) before: Option<serde_json::Value>,
     pub(crate) after: Option<serde_json::Value>,
@@ -50,8 +50,8 @@ pub(crate) async fn append(db: &impl TenantConnection, change: Change<'_>) -> Re
     let row = row::ActiveModel {
         id: Set(change.id),
         actor: Set(change.actor.to_owned()),
-        action: Set(change.action.to_owned()),
-        entity: Set(change.entity.to_owned()),
+        action: Set(change.action),
+        entity: Set(change.entity),
         entity_id: Set(change.entity_id),
         before_state: Set(change.before),
         after_state: Set(change.after),

@@ -216,6 +216,16 @@ reasons! {
 
     /// No such person in the company.
     PersonNotFound = "PERSON_NOT_FOUND": NotFound,
+    /// No such place in the company.
+    PlaceNotFound = "PLACE_NOT_FOUND": NotFound,
+    /// No such address in the company.
+    AddressNotFound = "ADDRESS_NOT_FOUND": NotFound,
+    /// Another of the same kind has the name.
+    NameTaken = "NAME_TAKEN": AlreadyExists,
+    /// Something else still needs it.
+    InUse = "IN_USE": FailedPrecondition,
+    /// Who has addresses has a primary one.
+    PrimaryAddressRequired = "PRIMARY_ADDRESS_REQUIRED": FailedPrecondition,
 }
 
 impl std::fmt::Display for Reason {

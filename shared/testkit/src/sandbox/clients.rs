@@ -8,7 +8,9 @@ use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClien
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
+use tenantry_api::crm::v1::address_service_client::AddressServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_api::crm::v1::place_service_client::PlaceServiceClient;
 use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
 use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
@@ -75,6 +77,16 @@ impl Clients {
     /// A client of the crm.
     pub fn people(&self) -> anyhow::Result<PersonServiceClient<ServiceChannel>> {
         Ok(PersonServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn addresses(&self) -> anyhow::Result<AddressServiceClient<ServiceChannel>> {
+        Ok(AddressServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn places(&self) -> anyhow::Result<PlaceServiceClient<ServiceChannel>> {
+        Ok(PlaceServiceClient::new(open(self.0.crm, "crm")?))
     }
 }
 
