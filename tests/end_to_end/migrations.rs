@@ -108,7 +108,12 @@ async fn within_seconds(attempt: impl AsyncFn() -> anyhow::Result<()>) -> anyhow
     }
 }
 
-async fn wait_for_version(sandbox: &Sandbox, operator: &Operator, id: &str, version: &str) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_version(
+    sandbox: &Sandbox,
+    operator: &Operator,
+    id: &str,
+    version: &str,
+) -> anyhow::Result<()> {
     within_seconds(async || {
         let request = tenantry_api::catalog::v1::GetCompanyRequest { id: id.to_owned(), ..Default::default() };
         let company = sandbox.companies()?.get_company(operator.request(request)).await?.into_inner();

@@ -16,7 +16,7 @@ use crate::support::{fields, per_engine, reason};
 per_engine!(
     a_tree_grows_changes_and_is_cut_from_its_leaves,
     names_are_taken_once_in_a_parent,
-    a_thousand_misfits_are_refused_by_field,
+    misfits_are_refused_by_field,
     a_viewer_sees_and_does_not_plant,
 );
 
@@ -119,7 +119,7 @@ async fn names_are_taken_once_in_a_parent(sandbox: &Sandbox) -> anyhow::Result<(
     Ok(())
 }
 
-async fn a_thousand_misfits_are_refused_by_field(sandbox: &Sandbox) -> anyhow::Result<()> {
+async fn misfits_are_refused_by_field(sandbox: &Sandbox) -> anyhow::Result<()> {
     let owner = Owner::of_new_company(sandbox, "Misfits").await?;
     let mut planter = Planter::new(sandbox, &owner)?;
     let country = planter.plant(PlaceKind::Country, "", "Kenya").await?;

@@ -133,6 +133,22 @@ ids! {
     PlaceId = "place";
     /// Where a person is reached.
     AddressId = "address";
+    /// Who makes devices.
+    ManufacturerId = "manufacturer";
+    /// What energy and access cost.
+    TariffId = "tariff";
+    /// A meter, a solar home system or an e-bike.
+    DeviceId = "device";
+    /// What a person owes.
+    DebtId = "debt";
+    /// Money that came in or went out.
+    TransactionId = "transaction";
+    /// What somebody has to look after.
+    TicketId = "ticket";
+    /// What somebody wrote to a ticket.
+    TicketCommentId = "ticket comment";
+    /// What tickets are about.
+    TicketCategoryId = "ticket category";
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use tenantry_idempotency::{Fingerprint, Key};
 use tenantry_ids::UserId;
 use tenantry_rpc::Context;
-use tenantry_tenancy::TenantConnection;
+use tenantry_tenancy::{Isolation, TenantConnection, TenantDb, TxOptions};
 use uuid::Uuid;
 
-use super::{App, CrmError};
+use super::{App, CrmError, search};
 use crate::domain::{Content, Stored};
 use crate::store::audit;
 use crate::store::table::{self, Of, Table};
@@ -15,18 +15,23 @@ use crate::store::table::{self, Of, Table};
 /// A request that may be a repetition; `None` where the caller does not care.
 pub(crate) type Replay = Option<(Key, Fingerprint)>;
 
+/// How often a transaction is run that collides with others; each run waits longer than the one before.
+pub(super) const ATTEMPTS: TxOptions = TxOptions { isolation: Isolation::Default, attempts: 6 };
+
 /// A use case at work, within one transaction.
 pub(crate) struct Act<'a> {
     app: &'a App,
     actor: String,
     pub(super) user: UserId,
     pub(super) now: DateTime<Utc>,
+    /// Whether the schema has what people are found by.
+    pub(super) has_tokens: bool,
 }
 
 impl<'a> Act<'a> {
-    pub(super) fn begin(app: &'a App, context: &Context) -> Result<Self, CrmError> {
+    pub(super) fn begin(app: &'a App, db: &TenantDb<'_>, context: &Context) -> Result<Self, CrmError> {
         let (actor, user) = (context.caller().subject(), context.user()?.user());
-        Ok(Self { app, actor, user, now: app.clock.now() })
+        Ok(Self { app, actor, user, now: app.clock.now(), has_tokens: search::has_tokens(db) })
     }
 
     pub(super) fn new_id(&self) -> Uuid {

@@ -4,21 +4,25 @@
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
+use super::payments::lock_person;
 use super::standard::{exists, misfit};
-use super::{Act, CrmError, Standard};
-use crate::domain::{Address, Stored, Thing};
+use super::{Act, CrmError, Standard, search};
+use crate::domain::{Address, Stored};
 use crate::store::addresses::{self, AddressFilter, Addresses};
-use crate::store::people::People;
 use crate::store::places::Places;
 use crate::store::table;
 
 impl Standard for Addresses {
     type Filter = AddressFilter;
 
+    async fn prepare(tx: &impl TenantConnection, address: &Address) -> Result<(), CrmError> {
+        lock_person(tx, address.person_id).await
+    }
+
     async fn lock(tx: &impl TenantConnection, id: Uuid) -> Result<Option<Stored<Address>>, CrmError> {
         // Whose it is never changes, so it can be read before the lock.
         let Some(found) = table::find::<Addresses>(tx, id).await? else { return Ok(None) };
-        table::lock::<People>(tx, found.content.person_id).await?;
+        lock_person(tx, found.content.person_id).await?;
         Ok(table::lock::<Addresses>(tx, id).await?)
     }
 
@@ -40,13 +44,14 @@ impl Standard for Addresses {
     /// A person's first is primary, asked for or not.
     async fn add(act: &Act<'_>, tx: &impl TenantConnection, address: Address) -> Result<Stored<Address>, CrmError> {
         let person = address.person_id;
-        table::lock::<People>(tx, person).await?.ok_or(CrmError::NotFound(Thing::Person))?;
         let others = addresses::lock_all(tx, person).await?;
         if address.primary {
             demote(act, tx, &others).await?;
         }
         let primary = address.primary || others.is_empty();
-        act.insert::<Addresses>(tx, Address { primary, ..address }).await
+        let added = act.insert::<Addresses>(tx, Address { primary, ..address }).await?;
+        search::index_by_id(act, tx, person).await?;
+        Ok(added)
     }
 
     async fn change(
@@ -58,7 +63,9 @@ impl Standard for Addresses {
         if address.primary && !before.content.primary {
             demote(act, tx, &addresses::lock_all(tx, address.person_id).await?).await?;
         }
-        act.update::<Addresses>(tx, before, address).await
+        let changed = act.update::<Addresses>(tx, before, address).await?;
+        search::index_by_id(act, tx, changed.content.person_id).await?;
+        Ok(changed)
     }
 
     /// After the primary one, the oldest is primary.
@@ -69,7 +76,7 @@ impl Standard for Addresses {
             let promoted = Address { primary: true, ..heir.content.clone() };
             act.update::<Addresses>(tx, heir, promoted).await?;
         }
-        Ok(())
+        search::index_by_id(act, tx, before.content.person_id).await
     }
 }
 

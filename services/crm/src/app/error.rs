@@ -14,6 +14,16 @@ pub(crate) enum CrmError {
     EtagMismatch(Thing),
     #[error("another {} has the name", .0.noun())]
     NameTaken(Thing),
+    #[error("the manufacturer has another device of the serial number")]
+    SerialTaken,
+    #[error("the external id came before with another body")]
+    ExternalIdReused,
+    #[error("the debt is in another currency")]
+    CurrencyMismatch,
+    #[error("a balance would be more than can be counted")]
+    AmountOverflow,
+    #[error("it is no payment, or was refunded already")]
+    NotRefundable,
     #[error("the {} is in use: {by}", .thing.noun())]
     InUse { thing: Thing, by: &'static str },
     #[error("the person would have no primary address")]
@@ -26,6 +36,10 @@ pub(crate) enum CrmError {
     /// Somebody else added or removed at this moment what was looked for before: run again, and see.
     #[error("the change collided with another")]
     Collided(#[source] DbErr),
+    #[error("the tenant's schema has no search yet")]
+    SchemaTooOld,
+    #[error("people are being made findable")]
+    IndexUnderWay,
     #[error(transparent)]
     Tenancy(#[from] TenancyError),
     /// A field that only the database can judge, or a bug, such as a user's call without a user.
@@ -62,8 +76,15 @@ impl Retryable for CrmError {
             Self::NotFound(_)
             | Self::EtagMismatch(_)
             | Self::NameTaken(_)
+            | Self::SerialTaken
+            | Self::ExternalIdReused
+            | Self::CurrencyMismatch
+            | Self::AmountOverflow
+            | Self::NotRefundable
             | Self::InUse { .. }
             | Self::PrimaryAddressRequired
+            | Self::SchemaTooOld
+            | Self::IndexUnderWay
             | Self::RequestIdReused
             | Self::Rpc(_) => false,
         }
@@ -83,6 +104,22 @@ impl From<CrmError> for Error {
             CrmError::NameTaken(thing) => {
                 Error::new(Reason::NameTaken, format!("another {} has this name; take another", thing.noun()))
             }
+            CrmError::SerialTaken => {
+                Error::new(Reason::SerialTaken, "the manufacturer has another device of this serial number")
+            }
+            CrmError::ExternalIdReused => {
+                let message = "this external_id of the provider's came before with another body; use its own";
+                Error::new(Reason::ExternalIdReused, message)
+            }
+            CrmError::CurrencyMismatch => {
+                Error::new(Reason::CurrencyMismatch, "the debt is in another currency; pay in that one")
+            }
+            CrmError::AmountOverflow => {
+                Error::new(Reason::AmountOverflow, "a balance of the person would be more than can be counted")
+            }
+            CrmError::NotRefundable => {
+                Error::new(Reason::NotRefundable, "only a payment can be refunded, and only once")
+            }
             CrmError::InUse { thing, by } => {
                 let message =
                     format!("the {} cannot be removed: there are {by}; remove or change those first", thing.noun());
@@ -96,6 +133,12 @@ impl From<CrmError> for Error {
                 Error::new(Reason::RequestIdReused, "this request_id came before with another body; use a new one")
             }
             CrmError::RequestUnderWay => overloaded("the same request is under way; repeat it"),
+            CrmError::SchemaTooOld => {
+                let message =
+                    "the company's database is not yet of the version that this takes; try again after the rollout";
+                Error::new(Reason::SchemaTooOld, message)
+            }
+            CrmError::IndexUnderWay => overloaded("people are being made findable; repeat the call"),
             CrmError::Collided(error) => {
                 overloaded("others are changing the same things at this moment; repeat the call").caused_by(error)
             }

@@ -2,10 +2,19 @@
 
 mod act;
 mod addresses;
+mod debts;
+pub(crate) mod devices;
 mod error;
-mod people;
+mod manufacturers;
+pub(crate) mod payments;
+pub(crate) mod people;
 mod places;
+pub(crate) mod search;
 pub(crate) mod standard;
+mod tariffs;
+mod ticket_categories;
+pub(crate) mod tickets;
+pub(crate) mod trail;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use tenantry_rpc::{Context, Error, FieldViolation};
 use tenantry_tenancy::{TenantConnection, TenantDb};
 use uuid::Uuid;
 
-use super::act::{Act, Replay};
+use super::act::{ATTEMPTS, Act, Replay};
 use super::{App, CrmError};
 use crate::domain::{Content, Mask, Writable};
 use crate::store::table::{self, Of, Table};
@@ -26,6 +26,15 @@ pub(crate) struct Change<T: Content> {
 pub(crate) trait Standard: Table<Content: Writable> {
     /// What a list is about.
     type Filter: Into<Condition> + Clone + Send + Sync;
+
+    /// Locks what a new thing hangs on, before anything is read: what is read then is the newest.
+    fn prepare(
+        tx: &impl TenantConnection,
+        content: &Self::Content,
+    ) -> impl Future<Output = Result<(), CrmError>> + Send {
+        let _ = (tx, content);
+        async { Ok(()) }
+    }
 
     /// Finds what will be changed, so that nobody else changes it meanwhile.
     fn lock(tx: &impl TenantConnection, id: Uuid) -> impl Future<Output = Result<Option<Of<Self>>, CrmError>> + Send {
@@ -81,11 +90,13 @@ pub(crate) async fn create<T: Standard>(
     content: &T::Content,
     replay: &Replay,
 ) -> Result<Of<T>, CrmError> {
-    db.transaction(|tx| async move {
-        let act = Act::begin(app, context)?;
+    db.transaction_with(ATTEMPTS, |tx| async move {
+        let act = Act::begin(app, db, context)?;
+        let prepared = T::prepare(&tx, content).await;
         if let Some(id) = act.earlier(&tx, replay).await? {
             return complete::<T>(&tx, table::find::<T>(&tx, id).await?).await;
         }
+        prepared?;
         T::check(&act, &tx, content, None).await?;
         let made = T::add(&act, &tx, content.clone()).await?;
         act.remember(&tx, replay, made.uuid()).await?;
@@ -119,8 +130,8 @@ pub(crate) async fn update<T: Standard>(
     context: &Context,
     change: &Change<T::Content>,
 ) -> Result<Of<T>, CrmError> {
-    db.transaction(|tx| async move {
-        let act = Act::begin(app, context)?;
+    db.transaction_with(ATTEMPTS, |tx| async move {
+        let act = Act::begin(app, db, context)?;
         let before = expect::<T>(&tx, change.id.into(), change.revision).await?;
         let content = before.content.clone().with(&change.content, &change.mask);
         T::check(&act, &tx, &content, Some(&before)).await?;
@@ -137,8 +148,8 @@ pub(crate) async fn delete<T: Standard>(
     id: <T::Content as Content>::Id,
     revision: Option<i64>,
 ) -> Result<(), CrmError> {
-    db.transaction(|tx| async move {
-        let act = Act::begin(app, context)?;
+    db.transaction_with(ATTEMPTS, |tx| async move {
+        let act = Act::begin(app, db, context)?;
         let before = expect::<T>(&tx, id.into(), revision).await?;
         T::remove(&act, &tx, &before).await
     })

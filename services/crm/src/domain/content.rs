@@ -11,6 +11,14 @@ pub(crate) enum Thing {
     Person,
     Place,
     Address,
+    Device,
+    Manufacturer,
+    Tariff,
+    Transaction,
+    Debt,
+    Ticket,
+    TicketComment,
+    TicketCategory,
 }
 
 impl Thing {
@@ -20,6 +28,14 @@ impl Thing {
             Self::Person => "person",
             Self::Place => "place",
             Self::Address => "address",
+            Self::Device => "device",
+            Self::Manufacturer => "manufacturer",
+            Self::Tariff => "tariff",
+            Self::Transaction => "transaction",
+            Self::Debt => "debt",
+            Self::Ticket => "ticket",
+            Self::TicketComment => "ticket comment",
+            Self::TicketCategory => "ticket category",
         }
     }
 
@@ -29,6 +45,14 @@ impl Thing {
             Self::Person => Reason::PersonNotFound,
             Self::Place => Reason::PlaceNotFound,
             Self::Address => Reason::AddressNotFound,
+            Self::Device => Reason::DeviceNotFound,
+            Self::Manufacturer => Reason::ManufacturerNotFound,
+            Self::Tariff => Reason::TariffNotFound,
+            Self::Transaction => Reason::TransactionNotFound,
+            Self::Debt => Reason::DebtNotFound,
+            // A comment goes with its ticket.
+            Self::Ticket | Self::TicketComment => Reason::TicketNotFound,
+            Self::TicketCategory => Reason::TicketCategoryNotFound,
         }
     }
 }
@@ -81,6 +105,9 @@ pub(crate) type Mask = Vec<&'static str>;
 pub(crate) trait Writable: Clone {
     const FIELDS: &'static [&'static str];
 
+    /// The field of a mask's path.
+    fn field(path: &str) -> Option<&'static str>;
+
     fn take(&mut self, field: &str, other: &Self);
 
     /// This with the fields of `mask` taken from `other`.
@@ -92,12 +119,13 @@ pub(crate) trait Writable: Clone {
     }
 }
 
-/// Declares what a thing holds; what is in brackets is set when it is made and never changes.
+/// Declares what a thing holds; what is in brackets is set when it is made and does not change with an update. After
+/// `=` come the paths of a field whose parts have names of their own.
 macro_rules! writable {
     (
         $(#[$meta:meta])*
         $name:ident $([$($fixed:ident: $fixed_type:ty),+])? {
-            $($(#[$field_meta:meta])* $field:ident: $type:ty,)+
+            $($(#[$field_meta:meta])* $field:ident: $type:ty $(= $($part:literal)|+)?,)+
         }
     ) => {
         $(#[$meta])*
@@ -109,6 +137,13 @@ macro_rules! writable {
 
         impl $crate::domain::Writable for $name {
             const FIELDS: &'static [&'static str] = &[$(stringify!($field)),+];
+
+            fn field(path: &str) -> Option<&'static str> {
+                match path {
+                    $(stringify!($field) $($(| $part)+)? => Some(stringify!($field)),)+
+                    _ => None,
+                }
+            }
 
             fn take(&mut self, field: &str, other: &Self) {
                 match field {

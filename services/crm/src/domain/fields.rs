@@ -26,14 +26,22 @@ impl<'v> Fields<'v> {
         Self { violations, message, written: Some(written) }
     }
 
-    /// Whether the field is written.
+    /// Whether the field is written, or the one that it is a part of.
     pub(crate) fn writes(&self, field: &str) -> bool {
+        let field = field.split('.').next().unwrap_or_default();
         self.written.is_none_or(|written| written.contains(&field))
     }
 
     pub(crate) fn check(&mut self, holds: bool, field: &str, description: impl Into<String>) {
         if !holds && self.writes(field) {
             self.violations.add(self.path(field), description);
+        }
+    }
+
+    /// The same for a part of a field that has another name in the message.
+    pub(crate) fn check_part(&mut self, holds: bool, field: &str, part: &str, description: impl Into<String>) {
+        if !holds && self.writes(field) {
+            self.violations.add(self.path(part), description);
         }
     }
 
@@ -53,6 +61,15 @@ impl<'v> Fields<'v> {
         }
         let path = self.path(field);
         Some(self.violations.optional_text(&path, text, most)).filter(|text| !text.is_empty())
+    }
+
+    /// A text of at most `most` characters, in lines; `None` where it is empty.
+    pub(crate) fn lines(&mut self, field: &str, text: &str, most: usize) -> Option<String> {
+        if !self.writes(field) {
+            return None;
+        }
+        let path = self.path(field);
+        Some(self.violations.lines(&path, text, most)).filter(|text| !text.is_empty())
     }
 
     /// A text of one form, such as an e-mail address; `None` where it is empty.

@@ -1,9 +1,9 @@
 //! What the standard methods have in common (AIP-130 to 135).
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Utc};
 use prost::Message;
 use prost_types::{FieldMask, Timestamp};
-use tenantry_api::crm::v1::Date;
+use tenantry_api::crm::v1::{Date, Money as Wire};
 use tenantry_idempotency::{Fingerprint, Key};
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Context, Error, Violations, parse_field};
@@ -11,7 +11,7 @@ use tonic::{Response, Status};
 use uuid::Uuid;
 
 use crate::app::{Change, CrmError, Replay};
-use crate::domain::{Content, Fields, Mask, Stored, Writable};
+use crate::domain::{Amount, Content, Currency, Fields, Mask, Money, Stored, Writable};
 use crate::store::table::Table;
 
 pub(super) fn respond<T>(result: Result<T, CrmError>) -> Result<Response<T>, Status> {
@@ -148,8 +148,8 @@ pub(super) fn mask<T: Writable>(violations: &mut Violations, paths: &[String], s
     }
     let mut fields = Mask::new();
     for path in paths {
-        match T::FIELDS.iter().find(|field| *field == path) {
-            Some(field) => fields.push(*field),
+        match T::field(path) {
+            Some(field) => fields.push(field),
             None => violations.add("update_mask", format!("{path:?} is no field that can be changed")),
         }
     }
@@ -213,10 +213,20 @@ impl ListPage {
     /// The page of `rows`, read with one more than it holds, and the token of the next.
     pub(super) fn cut<T: Content, W>(
         &self,
-        mut rows: Vec<Stored<T>>,
+        rows: Vec<Stored<T>>,
         convert: impl Fn(Stored<T>) -> W,
     ) -> (Vec<W>, String) {
-        let next = self.page.cut(&self.list, &mut rows, Stored::uuid);
+        self.cut_by(rows, Stored::uuid, convert)
+    }
+
+    /// The same of rows that are no things.
+    pub(super) fn cut_by<R, W>(
+        &self,
+        mut rows: Vec<R>,
+        id: impl Fn(&R) -> Uuid,
+        convert: impl Fn(R) -> W,
+    ) -> (Vec<W>, String) {
+        let next = self.page.cut(&self.list, &mut rows, id);
         (rows.into_iter().map(convert).collect(), next)
     }
 }
@@ -248,4 +258,115 @@ where
 
 pub(super) fn text(id: Option<impl std::fmt::Display>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+pub(super) fn moment(time: &Timestamp) -> Option<DateTime<Utc>> {
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    let parsed = DateTime::from_timestamp(time.seconds, nanos).filter(|time| (1..=9999).contains(&time.year()))?;
+    Some(parsed.trunc_subsecs(6))
+}
+
+/// A list without filters.
+pub(super) fn plain_list(
+    name: &str,
+    page_size: i32,
+    page_token: &str,
+) -> Result<(sea_orm::Condition, ListPage), Error> {
+    let mut violations = Violations::new();
+    let list = ListPage::parse(&mut violations, name, &[], page_size, page_token);
+    violations.finish(Some((sea_orm::Condition::all(), list)))
+}
+
+pub(super) fn money(money: Money) -> Wire {
+    let Money { currency, amount } = money;
+    Wire { currency_code: currency.as_str().to_owned(), units: amount.units(), nanos: amount.nanos() }
+}
+
+/// An amount of money in a field of that name; what is wrong is noted.
+pub(super) fn parse_money(fields: &mut Fields<'_>, field: &str, wire: &Wire) -> Option<Money> {
+    let currency = wire.currency_code.parse::<Currency>();
+    if let Err(description) = currency {
+        fields.check(false, &format!("{field}.currency_code"), description);
+    }
+    let amount = Amount::new(wire.units, wire.nanos);
+    let description = "must be less than a unit, and of the sign of units";
+    fields.check(amount.is_some(), &format!("{field}.nanos"), description);
+    Some(Money { currency: currency.ok()?, amount: amount? })
+}
+
+/// In place of an amount that is missing, which is noted, or not read.
+pub(super) fn no_money() -> Money {
+    Money { currency: Currency::stored("XXX".to_owned()), amount: Amount::ZERO }
+}
+
+/// One end of a range of amounts, in the currency that the filter names.
+pub(super) fn bound(
+    violations: &mut Violations,
+    field: &str,
+    wire: Option<&Wire>,
+    currency: Option<&Currency>,
+) -> Option<Amount> {
+    let wire = wire?;
+    let own = wire.currency_code.is_empty() || currency.is_some_and(|own| own.as_str() == wire.currency_code);
+    violations.check(own, field, "must be in the filter's currency_code");
+    violations.check(currency.is_some(), "filter.currency_code", "must be set, for a range of amounts");
+    let amount = Amount::new(wire.units, wire.nanos);
+    violations.check(amount.is_some(), field, "must have nanos of less than a unit, and of the sign of units");
+    amount
+}
+
+/// One end of a range of time.
+pub(super) fn optional_moment(
+    violations: &mut Violations,
+    field: &str,
+    wire: Option<&Timestamp>,
+) -> Option<DateTime<Utc>> {
+    let parsed = moment(wire?);
+    violations.check(parsed.is_some(), field, "must be a time of the years 1 to 9999");
+    parsed
+}
+
+/// What a list is sorted by (AIP-132), and whether the other way round: one of the fields, the first where none is
+/// named.
+pub(super) fn order<F: Copy>(violations: &mut Violations, order_by: &str, fields: &[(&str, F)]) -> (F, bool) {
+    let mut words = order_by.split_whitespace();
+    let (field, direction, rest) = (words.next(), words.next(), words.next());
+    let found = match field {
+        Some(field) => fields.iter().find(|(name, _)| *name == field),
+        None => fields.first(),
+    };
+    let descending = direction == Some("desc");
+    if found.is_none() || rest.is_some() || !matches!(direction, None | Some("asc" | "desc")) {
+        let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+        violations.add("order_by", format!("must be one of {}, or one of them and \" desc\"", names.join(", ")));
+    }
+    (found.unwrap_or(&fields[0]).1, descending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_sorted_by_one_field_and_one_direction() {
+        let read = |text: &str| {
+            let mut violations = Violations::new();
+            let order = order(&mut violations, text, &[("a", 1), ("b", 2)]);
+            violations.into_result().map(|()| order).ok()
+        };
+        assert_eq!(read(""), Some((1, false)));
+        assert_eq!(read("b"), Some((2, false)));
+        assert_eq!(read(" b  asc "), Some((2, false)));
+        assert_eq!(read("b desc"), Some((2, true)));
+        assert!(["c", "a b", "a desc b", "desc", "a, b", "a DESC"].iter().all(|text| read(text).is_none()));
+    }
+
+    #[test]
+    fn moments_are_of_the_years_that_every_engine_has() {
+        let at = |seconds, nanos| moment(&Timestamp { seconds, nanos });
+        assert_eq!(at(0, 999_999_999).map(|time| time.timestamp_subsec_nanos()), Some(999_999_000));
+        assert!(at(253_402_300_799, 0).is_some() && at(253_402_300_800, 0).is_none());
+        assert!(at(-62_135_596_800, 0).is_some() && at(-62_135_596_801, 0).is_none());
+        assert!(at(0, -1).is_none() && at(0, 1_000_000_000).is_none());
+    }
 }

@@ -77,7 +77,8 @@ pub(crate) fn at(place: PlaceId) -> Condition {
     Condition::all().add(row::Column::PlaceId.eq(place))
 }
 
-/// All of a person's, oldest entry first. The person is locked: nobody adds or removes one meanwhile.
+/// All of a person's as they were committed last, oldest entry first. The person is locked: nobody adds or removes one
+/// meanwhile.
 pub(crate) async fn lock_all(db: &impl TenantConnection, person: PersonId) -> Result<Vec<Stored<Address>>, DbErr> {
     let query = Addresses::find().filter(row::Column::PersonId.eq(person)).order_by_asc(row::Column::Id);
     Ok(query.lock_exclusive().all(db).await?.into_iter().map(Addresses::read).collect())

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::ActiveValue::Set;
+use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
 use tenantry_ids::{PersonId, UserId};
 use tenantry_tenancy::TenantConnection;
+use uuid::Uuid;
 
 use super::table::{Table, table};
 use crate::domain::{PersonKind, Profile, Stored};
 
-pub(crate) use row::Entity as People;
+pub(crate) use row::{Column, Entity as People, Model};
 
 #[allow(unreachable_pub)] // The derive wants its model public.
 mod row {
@@ -35,6 +37,12 @@ mod row {
         pub created_at: DateTime<Utc>,
         pub updated_at: DateTime<Utc>,
         pub created_by: Option<UserId>,
+        /// 1970 where nothing was ever paid.
+        pub latest_payment_at: DateTime<Utc>,
+        /// What people are sorted by, as the domain derives it.
+        pub name_key: String,
+        /// By which rules it and the tokens were derived; 0: none yet.
+        pub search_version: i32,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -82,4 +90,55 @@ fn columns(profile: &Profile) -> row::ActiveModel {
 pub(crate) async fn insert(db: &impl TenantConnection, person: &Person, by: UserId) -> Result<(), DbErr> {
     let row = row::ActiveModel { created_by: Set(Some(by)), ..columns(&person.content) };
     People::insert(People::stamped(row, person)).exec_without_returning(db).await.map(drop)
+}
+
+/// Notes when the person paid last.
+pub(crate) async fn paid(db: &impl TenantConnection, id: PersonId, now: DateTime<Utc>) -> Result<(), DbErr> {
+    People::update_many()
+        .col_expr(Column::LatestPaymentAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Column::LatestPaymentAt.lt(now))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+/// Notes what a person is sorted by, and by which rules it and the tokens were derived.
+pub(crate) async fn indexed(
+    db: &impl TenantConnection,
+    id: PersonId,
+    name_key: String,
+    version: i32,
+) -> Result<(), DbErr> {
+    People::update_many()
+        .col_expr(Column::NameKey, Expr::value(name_key))
+        .col_expr(Column::SearchVersion, Expr::value(version))
+        .filter(Column::Id.eq(id))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+/// At most `limit` who have no tokens of this version of the rules.
+pub(crate) async fn stale(db: &impl TenantConnection, version: i32, limit: u64) -> Result<Vec<PersonId>, DbErr> {
+    let query = People::find().select_only().column(Column::Id).filter(Column::SearchVersion.lt(version)).limit(limit);
+    query.into_tuple().all(db).await
+}
+
+/// Those of these ids, in any order.
+pub(crate) async fn all(db: &impl TenantConnection, ids: impl Iterator<Item = Uuid>) -> Result<Vec<Person>, DbErr> {
+    let ids: Vec<_> = ids.map(PersonId).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(People::find().filter(Column::Id.is_in(ids)).all(db).await?.into_iter().map(People::read).collect())
+}
+
+/// The columns, for queries that are built by hand.
+pub(crate) fn name_key() -> Expr {
+    Column::NameKey.into_expr()
+}
+
+pub(crate) fn id() -> Expr {
+    Column::Id.into_expr()
 }

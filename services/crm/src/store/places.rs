@@ -8,6 +8,7 @@ use tenantry_ids::PlaceId;
 use tenantry_tenancy::TenantConnection;
 
 use super::addresses::Addresses;
+use super::devices::Devices;
 use super::table::{any, table};
 use super::{addresses, devices};
 use crate::domain::{Place, PlaceKind};
@@ -95,5 +96,5 @@ pub(crate) async fn content(db: &impl TenantConnection, id: PlaceId) -> Result<O
     if any::<Addresses>(db, addresses::at(id)).await? {
         return Ok(Some("addresses"));
     }
-    Ok(devices::any_at(db, id).await?.then_some("devices"))
+    Ok(any::<Devices>(db, devices::at(id)).await?.then_some("devices"))
 }
