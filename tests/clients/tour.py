@@ -23,13 +23,28 @@ REFLECTION = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Se
 CATALOG_SERVICES = {
     "grpc.health.v1.Health",
     "tenantry.catalog.v1.CompanyService",
+    "tenantry.catalog.v1.DatabaseServerService",
+    "tenantry.catalog.v1.EventService",
     "tenantry.catalog.v1.KeyService",
     "tenantry.catalog.v1.MembershipService",
     "tenantry.catalog.v1.OperatorService",
     "tenantry.catalog.v1.TenantDirectoryService",
     "tenantry.catalog.v1.TokenService",
 }
-CRM_SERVICES = {"grpc.health.v1.Health", "tenantry.crm.v1.PersonService"}
+CRM_SERVICES = {
+    "grpc.health.v1.Health",
+    "tenantry.crm.v1.AddressService",
+    "tenantry.crm.v1.AuditService",
+    "tenantry.crm.v1.DebtService",
+    "tenantry.crm.v1.DeviceService",
+    "tenantry.crm.v1.ManufacturerService",
+    "tenantry.crm.v1.PersonService",
+    "tenantry.crm.v1.PlaceService",
+    "tenantry.crm.v1.TariffService",
+    "tenantry.crm.v1.TicketCategoryService",
+    "tenantry.crm.v1.TicketService",
+    "tenantry.crm.v1.TransactionService",
+}
 
 
 class Refused(Exception):

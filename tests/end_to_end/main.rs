@@ -4,23 +4,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // These are tests throughout.
 
+mod addresses;
 mod adoptions;
 mod architecture;
 mod clients;
 mod companies;
 mod cut_off;
 mod databases;
+mod devices;
 mod drift;
 mod events;
+mod finding;
 mod lifecycle;
 mod matrix;
 mod migrations;
+mod payments;
 mod people;
 mod placement;
+mod places;
 mod processes;
 mod rollouts;
 mod rotations;
 mod server;
 mod spares;
 mod support;
+mod tickets;
 mod traces;
+mod trail;

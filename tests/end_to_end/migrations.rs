@@ -16,8 +16,10 @@ use tonic_types::StatusExt;
 use crate::support::{per_engine, reason};
 
 /// The newest tenant migration and the one before it.
-pub(crate) const HEAD: &str = "m20260101_000700_audit_entries";
-pub(crate) const BEFORE: &str = "m20260101_000600_tickets";
+pub(crate) const HEAD: &str = "m20260101_001500_person_tokens";
+pub(crate) const BEFORE: &str = "m20260101_001400_people_order";
+/// Older than what crm works with.
+const TOO_OLD: &str = "m20260101_001300_ticket_lists";
 
 per_engine!(
     a_rollback_and_a_migration_are_exact_and_seen_by_crm,
@@ -64,9 +66,15 @@ async fn a_rollback_and_a_migration_are_exact_and_seen_by_crm(sandbox: &Sandbox)
     assert_eq!((after.runs[0].command.as_str(), after.runs[0].state.as_str()), ("rollback", "done"));
     assert_eq!(after.runs[0].id, report.run_id);
 
-    // The catalog hears of it, and crm says so instead of failing on a table that is not there.
+    // The catalog hears of it, and crm works with what is one older.
     let fresh = Owner::of_new_company(sandbox, "Forward").await?;
     wait_for_version(sandbox, &operator, &owner.company.id, BEFORE).await?;
+    sandbox.people()?.list_people(owner.request(ListPeopleRequest::default())).await?;
+    // With what is older still it says so, instead of failing on a column that is not there.
+    let scope = Some(RollbackScope { scope: Some(Scope::Steps(1)) });
+    let back = RollbackRequest { target: target.clone(), scope, force: false };
+    migrations.rollback(operator.request(back)).await?;
+    wait_for_version(sandbox, &operator, &owner.company.id, TOO_OLD).await?;
     let list = owner.request(ListPeopleRequest::default());
     assert_eq!(reason(sandbox.people()?.list_people(list).await), Some(Reason::SchemaTooOld));
     // Nobody else notices.
@@ -74,7 +82,7 @@ async fn a_rollback_and_a_migration_are_exact_and_seen_by_crm(sandbox: &Sandbox)
 
     let forward = MigrateRequest { target: target.clone(), version: String::new() };
     let report = migrations.migrate(operator.request(forward.clone())).await?.into_inner();
-    assert_eq!((report.from_version.as_str(), report.to_version.as_str()), (BEFORE, HEAD));
+    assert_eq!((report.from_version.as_str(), report.to_version.as_str()), (TOO_OLD, HEAD));
     assert!(migrations.migrate(operator.request(forward)).await?.into_inner().changes.is_empty(), "nothing to do");
     wait_for_version(sandbox, &operator, &owner.company.id, HEAD).await?;
     // The tenant's role may work with the tables that came back.
@@ -100,7 +108,12 @@ async fn within_seconds(attempt: impl AsyncFn() -> anyhow::Result<()>) -> anyhow
     }
 }
 
-async fn wait_for_version(sandbox: &Sandbox, operator: &Operator, id: &str, version: &str) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_version(
+    sandbox: &Sandbox,
+    operator: &Operator,
+    id: &str,
+    version: &str,
+) -> anyhow::Result<()> {
     within_seconds(async || {
         let request = tenantry_api::catalog::v1::GetCompanyRequest { id: id.to_owned(), ..Default::default() };
         let company = sandbox.companies()?.get_company(operator.request(request)).await?.into_inner();

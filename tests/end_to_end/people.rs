@@ -155,7 +155,7 @@ async fn pages_go_through_everybody_once(sandbox: &Sandbox) -> anyhow::Result<()
     }
     let (mut names, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = ListPeopleRequest { page_size: 3, page_token };
+        let request = ListPeopleRequest { page_size: 3, page_token, ..Default::default() };
         let page = people.list_people(owner.request(request)).await?.into_inner();
         names.extend(page.people.into_iter().map(|person| person.name));
         page_token = page.next_page_token;

@@ -86,11 +86,11 @@ impl<'s> Fleet<'s> {
 
     /// Makes what the newest migration makes, so that it fails there.
     async fn sabotage(&self, id: &str) -> anyhow::Result<()> {
-        self.by_hand(id, "CREATE TABLE audit_entries (id int)").await
+        self.by_hand(id, "CREATE TABLE person_tokens (id int)").await
     }
 
     async fn mend(&self, id: &str) -> anyhow::Result<()> {
-        self.by_hand(id, "DROP TABLE audit_entries").await
+        self.by_hand(id, "DROP TABLE person_tokens").await
     }
 
     async fn by_hand(&self, id: &str, sql: &str) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 use tenantry_rpc::{Reason, reason_of};
 use tonic::Status;
+use tonic_types::StatusExt as _;
 
 /// Makes a module per engine with the given tests in it: `async fn name(sandbox: &Sandbox)`.
 macro_rules! per_engine {
@@ -35,4 +36,12 @@ pub(crate) use per_engine;
 /// The reason of a refusal.
 pub(crate) fn reason<T: std::fmt::Debug>(result: Result<T, Status>) -> Option<Reason> {
     reason_of(&result.expect_err("a refusal"))
+}
+
+/// The fields that a refusal names.
+pub(crate) fn fields<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<String> {
+    let status = result.expect_err("a refusal");
+    assert_eq!(reason_of(&status), Some(Reason::FieldViolations), "{status:?}");
+    let violations = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
 }

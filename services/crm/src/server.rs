@@ -4,7 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_api::crm::v1::address_service_server::AddressServiceServer;
+use tenantry_api::crm::v1::audit_service_server::AuditServiceServer;
+use tenantry_api::crm::v1::debt_service_server::DebtServiceServer;
+use tenantry_api::crm::v1::device_service_server::DeviceServiceServer;
+use tenantry_api::crm::v1::manufacturer_service_server::ManufacturerServiceServer;
 use tenantry_api::crm::v1::person_service_server::PersonServiceServer;
+use tenantry_api::crm::v1::place_service_server::PlaceServiceServer;
+use tenantry_api::crm::v1::tariff_service_server::TariffServiceServer;
+use tenantry_api::crm::v1::ticket_category_service_server::TicketCategoryServiceServer;
+use tenantry_api::crm::v1::ticket_service_server::TicketServiceServer;
+use tenantry_api::crm::v1::transaction_service_server::TransactionServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
@@ -19,7 +29,10 @@ use tokio::net::TcpListener;
 
 use crate::CrmConfig;
 use crate::app::App;
-use crate::grpc::PersonGrpc;
+use crate::grpc::{
+    AddressGrpc, AuditGrpc, DebtGrpc, DeviceGrpc, ManufacturerGrpc, PersonGrpc, PlaceGrpc, TariffGrpc,
+    TicketCategoryGrpc, TicketGrpc, TransactionGrpc,
+};
 use crate::store::SCHEMA;
 
 /// The service's name: its audience in tokens and its identity among services.
@@ -80,7 +93,17 @@ impl Crm {
         let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), SCHEMA);
         let app = Arc::new(App { clock, ids });
         let server = ServerBuilder::new(NAME, config.server)
-            .service(PersonServiceServer::new(PersonGrpc(app)))
+            .service(PersonServiceServer::new(PersonGrpc(app.clone())))
+            .service(AddressServiceServer::new(AddressGrpc(app.clone())))
+            .service(PlaceServiceServer::new(PlaceGrpc(app.clone())))
+            .service(ManufacturerServiceServer::new(ManufacturerGrpc(app.clone())))
+            .service(TariffServiceServer::new(TariffGrpc(app.clone())))
+            .service(DeviceServiceServer::new(DeviceGrpc(app.clone())))
+            .service(DebtServiceServer::new(DebtGrpc(app.clone())))
+            .service(TransactionServiceServer::new(TransactionGrpc(app.clone())))
+            .service(TicketCategoryServiceServer::new(TicketCategoryGrpc(app.clone())))
+            .service(TicketServiceServer::new(TicketGrpc(app)))
+            .service(AuditServiceServer::new(AuditGrpc))
             .layer(tenancy)
             .build(Arc::new(verifier), listener)
             .await?;

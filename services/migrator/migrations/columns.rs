@@ -17,6 +17,41 @@ pub(crate) fn table(manager: &SchemaManager<'_>, name: &'static str) -> TableCre
     table
 }
 
+/// One column after the other: SQLite takes one at a time.
+pub(crate) async fn add_columns(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    columns: impl IntoIterator<Item = ColumnDef>,
+) -> Result<(), DbErr> {
+    for column in columns {
+        manager.alter_table(Table::alter().table(table).add_column(column).to_owned()).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn drop_columns<const N: usize>(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    columns: [&'static str; N],
+) -> Result<(), DbErr> {
+    for column in columns {
+        manager.alter_table(Table::alter().table(table).drop_column(column).to_owned()).await?;
+    }
+    Ok(())
+}
+
+/// By the names that [`index`] and [`unique`] gave them.
+pub(crate) async fn drop_indexes<const N: usize>(
+    manager: &SchemaManager<'_>,
+    table: &'static str,
+    names: [&'static str; N],
+) -> Result<(), DbErr> {
+    for name in names {
+        manager.drop_index(Index::drop().name(name).table(table).to_owned()).await?;
+    }
+    Ok(())
+}
+
 /// In the order given: the table that others point to comes last.
 pub(crate) async fn drop_tables<const N: usize>(
     manager: &SchemaManager<'_>,
@@ -45,6 +80,16 @@ pub(crate) fn timestamp_null(manager: &SchemaManager<'_>, name: &'static str) ->
         _ => column.timestamp_with_time_zone(),
     };
     column
+}
+
+/// A moment that is 1970 where there was none: never NULL, so that it sorts alike everywhere.
+pub(crate) fn timestamp_or_epoch(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
+    let epoch = match manager.get_database_backend() {
+        DbBackend::MySql => "'1970-01-01 00:00:00'",
+        // As SQLite's driver writes it: there it is compared as text.
+        _ => "'1970-01-01T00:00:00+00:00'",
+    };
+    timestamp(manager, name).default(Expr::cust(epoch)).to_owned()
 }
 
 /// Bytes; MariaDB's BLOB would end at 64 KiB.
@@ -80,6 +125,11 @@ pub(crate) fn nanos(name: &'static str) -> ColumnDef {
 /// ISO 4217.
 pub(crate) fn currency() -> ColumnDef {
     ColumnDef::new("currency").char_len(3).not_null().to_owned()
+}
+
+/// The counter behind an etag, for a table that has rows already.
+pub(crate) fn revision() -> ColumnDef {
+    ColumnDef::new("revision").big_integer().not_null().default(1).to_owned()
 }
 
 /// The column holds one of these words.

@@ -33,6 +33,11 @@ impl Fingerprint {
         Self(hex(ring::digest::digest(&ring::digest::SHA256, body).as_ref()))
     }
 
+    /// 64 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Of a body with a secret in it, such as a password, which a plain digest
     /// would let a reader of the table guess.
     pub fn keyed(key: &ring::hmac::Key, body: &[u8]) -> Self {

@@ -62,6 +62,18 @@ macro_rules! ids {
             }
         }
 
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         /// SeaORM asks this of every primary key, for keys that the database makes.
         impl sea_orm::TryFromU64 for $name {
             fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
@@ -117,6 +129,26 @@ ids! {
     RolloutId = "rollout";
     /// A person in a company's CRM.
     PersonId = "person";
+    /// A country, a city or a site in a company's CRM.
+    PlaceId = "place";
+    /// Where a person is reached.
+    AddressId = "address";
+    /// Who makes devices.
+    ManufacturerId = "manufacturer";
+    /// What energy and access cost.
+    TariffId = "tariff";
+    /// A meter, a solar home system or an e-bike.
+    DeviceId = "device";
+    /// What a person owes.
+    DebtId = "debt";
+    /// Money that came in or went out.
+    TransactionId = "transaction";
+    /// What somebody has to look after.
+    TicketId = "ticket";
+    /// What somebody wrote to a ticket.
+    TicketCommentId = "ticket comment";
+    /// What tickets are about.
+    TicketCategoryId = "ticket category";
 }
 
 #[cfg(test)]

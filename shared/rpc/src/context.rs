@@ -104,7 +104,7 @@ impl Context {
         Self { caller, method: method.into(), deadline, peer: None }
     }
 
-    pub(crate) fn from_peer(self, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn with_peer(self, peer: Option<SocketAddr>) -> Self {
         Self { peer, ..self }
     }
 

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -53,14 +54,7 @@ impl Page {
         page_size: i32,
         page_token: &str,
     ) -> Self {
-        let size = match u64::try_from(page_size) {
-            Ok(0) => sizes.default,
-            Ok(size) => size.min(sizes.most),
-            Err(_) => {
-                violations.add("page_size", "must not be negative");
-                sizes.default
-            }
-        };
+        let size = size(violations, sizes, page_size);
         let after = match page_token {
             "" => None,
             token => {
@@ -81,6 +75,66 @@ impl Page {
         }
         rows.truncate(size);
         rows.last().map(|row| encode(list, id(row))).unwrap_or_default()
+    }
+}
+
+/// A wanted page of a list in another order: so many after the row of these keys.
+#[derive(Debug, Clone)]
+pub struct KeyedPage<K> {
+    /// How many at most.
+    pub size: u64,
+    /// What the last row of the page before was sorted by, and its id.
+    pub after: Option<(K, Uuid)>,
+    list: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyedToken<K> {
+    list: String,
+    after: (K, Uuid),
+}
+
+impl<K: Serialize + DeserializeOwned> KeyedPage<K> {
+    /// Reads `page_size` and `page_token` of a list's request; `list` names the list with its filters and its order, so
+    /// that a token of one is no token of another.
+    pub fn parse(violations: &mut Violations, list: String, page_size: i32, page_token: &str) -> Self {
+        let sizes = PageSizes { default: DEFAULT_PAGE_SIZE, most: MAX_PAGE_SIZE };
+        let size = size(violations, sizes, page_size);
+        let decode = |token: &str| {
+            let json = URL_SAFE_NO_PAD.decode(token).ok()?;
+            let token: KeyedToken<K> = serde_json::from_slice(&json).ok()?;
+            (token.list == list).then_some(token.after)
+        };
+        let after = if page_token.is_empty() { None } else { decode(page_token) };
+        let fits = page_token.is_empty() || after.is_some();
+        violations.check(fits, "page_token", "must be a next_page_token of this list, with the same filter and order");
+        Self { size, after, list }
+    }
+
+    /// Cuts `rows`, read with one more than the page holds, and gives the token of the next page, or none after the
+    /// last.
+    pub fn cut<T>(&self, rows: &mut Vec<T>, key: impl Fn(&T) -> (K, Uuid)) -> String {
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        if rows.len() <= size {
+            return String::new();
+        }
+        rows.truncate(size);
+        let token = rows.last().map(|row| KeyedToken { list: self.list.clone(), after: key(row) });
+        token
+            .and_then(|token| serde_json::to_vec(&token).ok())
+            .map(|json| URL_SAFE_NO_PAD.encode(json))
+            .unwrap_or_default()
+    }
+}
+
+fn size(violations: &mut Violations, sizes: PageSizes, page_size: i32) -> u64 {
+    match u64::try_from(page_size) {
+        Ok(0) => sizes.default,
+        Ok(size) => size.min(sizes.most),
+        Err(_) => {
+            violations.add("page_size", "must not be negative");
+            sizes.default
+        }
     }
 }
 
@@ -125,5 +179,21 @@ mod tests {
         assert!(parse("b", 2, &token).is_err());
         assert!(parse("a", 2, "garbage").is_err());
         assert_eq!(page.cut("a", &mut rows, |id| *id), "");
+    }
+
+    #[test]
+    fn a_keyed_token_keeps_what_the_list_is_sorted_by() {
+        let parse = |list: &str, token: &str| {
+            let mut violations = Violations::new();
+            let page = KeyedPage::<String>::parse(&mut violations, list.to_owned(), 1, token);
+            violations.into_result().map(|()| page).ok()
+        };
+        let page = parse("a", "").expect("a page");
+        let mut rows = vec![("x", Uuid::from_u128(1)), ("y", Uuid::from_u128(2))];
+        let token = page.cut(&mut rows, |(key, id)| ((*key).to_owned(), *id));
+        let next = parse("a", &token).expect("a page");
+        assert_eq!(next.after, Some(("x".to_owned(), Uuid::from_u128(1))));
+        assert!(parse("b", &token).is_none() && parse("a", "garbage").is_none());
+        assert_eq!(page.cut(&mut rows, |(key, id)| ((*key).to_owned(), *id)), "");
     }
 }

@@ -59,6 +59,18 @@ impl Violations {
         text.to_owned()
     }
 
+    /// A trimmed text of at most `most` characters, in lines: of control characters only line ends and tabs.
+    pub fn lines(&mut self, field: &str, text: &str, most: usize) -> String {
+        let text = text.trim().replace("\r\n", "\n");
+        if text.chars().count() > most {
+            self.add(field, format!("must have at most {most} characters"));
+        }
+        if text.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t') {
+            self.add(field, "must have no control characters but line ends and tabs");
+        }
+        text
+    }
+
     /// The revision that an etag stands for (AIP-154); an empty one stands for any.
     pub fn etag(&mut self, field: &str, etag: &str) -> Option<i64> {
         if etag.is_empty() {

@@ -53,11 +53,11 @@ const POSTGRES: &[Row] = &[
         "people.ix_people_kind",
     ),
     (
-        "ALTER TABLE people DROP COLUMN created_by",
-        "ALTER TABLE people ADD COLUMN created_by uuid",
+        "ALTER TABLE places DROP COLUMN revision",
+        "ALTER TABLE places ADD COLUMN revision bigint NOT NULL DEFAULT 1",
         Missing,
         Column,
-        "people.created_by",
+        "places.revision",
     ),
     (
         "GRANT TRUNCATE ON people TO {prefix}tenants",
@@ -100,11 +100,11 @@ const MARIADB: &[Row] = &[
         "people.ix_people_kind",
     ),
     (
-        "ALTER TABLE people DROP COLUMN created_by",
-        "ALTER TABLE people ADD COLUMN created_by binary(16)",
+        "ALTER TABLE places DROP COLUMN revision",
+        "ALTER TABLE places ADD COLUMN revision bigint NOT NULL DEFAULT 1",
         Missing,
         Column,
-        "people.created_by",
+        "places.revision",
     ),
     (
         "GRANT DROP ON people TO '{tenant}'@'%'",
@@ -139,11 +139,11 @@ const SQLITE: &[Row] = &[
         "people.ix_people_kind",
     ),
     (
-        "ALTER TABLE people DROP COLUMN created_by",
-        "ALTER TABLE people ADD COLUMN created_by uuid_text",
+        "ALTER TABLE places DROP COLUMN revision",
+        "ALTER TABLE places ADD COLUMN revision integer NOT NULL DEFAULT 1",
         Missing,
         Column,
-        "people.created_by",
+        "places.revision",
     ),
 ];
 

@@ -110,7 +110,7 @@ fn of_age(engine: Engine, kind: &str, seconds: i64) -> String {
 fn time(engine: Engine, seconds_ago: i64) -> String {
     match engine {
         Engine::Sqlite => format!("strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now', '-{seconds_ago} seconds')"),
-        Engine::Postgres => format!("now() - interval '{seconds_ago} seconds'"),
+        Engine::Postgres | Engine::NewestPostgres => format!("now() - interval '{seconds_ago} seconds'"),
         Engine::MariaDb => format!("UTC_TIMESTAMP(6) - INTERVAL {seconds_ago} SECOND"),
     }
 }

@@ -1,6 +1,8 @@
 //! A row for every RPC: a body that succeeds with each of its rightful callers. Made anew for every call that is to
 //! succeed, since most can succeed only once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use tenantry_rpc::Reason;
 use uuid::Uuid;
@@ -109,7 +111,7 @@ rows! { world:
         "reports": [{
             "company_id": world.one.id,
             "database_id": fresh_id(),
-            "schema_version": "m20260101_000700_audit_entries",
+            "schema_version": "m20260101_001500_person_tokens",
             "sequence": 1,
         }],
     }),
@@ -135,6 +137,151 @@ rows! { world:
     "tenantry.crm.v1.PersonService/DeletePerson" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
         "id": world.person().await?["id"],
     }),
+
+    "tenantry.crm.v1.PlaceService/CreatePlace" [Elsewhere::OwnData] => json!({
+        "place": { "kind": "PLACE_KIND_COUNTRY", "name": "Utopia", "country_code": fresh_code() },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.PlaceService/GetPlace" [Elsewhere::Refused(Reason::PlaceNotFound)] => json!({
+        "id": world.place().await?["id"],
+    }),
+    "tenantry.crm.v1.PlaceService/ListPlaces" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.PlaceService/UpdatePlace" [Elsewhere::Refused(Reason::PlaceNotFound)] => json!({
+        "place": { "id": world.place().await?["id"], "name": format!("Dystopia {}", fresh_id()) },
+    }),
+    "tenantry.crm.v1.PlaceService/DeletePlace" [Elsewhere::Refused(Reason::PlaceNotFound)] => json!({
+        "id": world.place().await?["id"],
+    }),
+    "tenantry.crm.v1.AddressService/CreateAddress" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "address": { "person_id": world.person().await?["id"], "phone": "+4915112345678" },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.AddressService/GetAddress" [Elsewhere::Refused(Reason::AddressNotFound)] => json!({
+        "id": world.address().await?["id"],
+    }),
+    "tenantry.crm.v1.AddressService/ListAddresses" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.AddressService/UpdateAddress" [Elsewhere::Refused(Reason::AddressNotFound)] => json!({
+        "address": { "id": world.address().await?["id"], "street": "Ende 1" },
+    }),
+    "tenantry.crm.v1.AddressService/DeleteAddress" [Elsewhere::Refused(Reason::AddressNotFound)] => json!({
+        "id": world.address().await?["id"],
+    }),
+    "tenantry.crm.v1.ManufacturerService/CreateManufacturer" [Elsewhere::OwnData] => json!({
+        "manufacturer": { "name": fresh_id() },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.ManufacturerService/GetManufacturer" [Elsewhere::Refused(Reason::ManufacturerNotFound)] => json!({
+        "id": world.manufacturer().await?["id"],
+    }),
+    "tenantry.crm.v1.ManufacturerService/ListManufacturers" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.ManufacturerService/UpdateManufacturer" [Elsewhere::Refused(Reason::ManufacturerNotFound)] => json!({
+        "manufacturer": { "id": world.manufacturer().await?["id"], "website": "https://example.com" },
+    }),
+    "tenantry.crm.v1.ManufacturerService/DeleteManufacturer" [Elsewhere::Refused(Reason::ManufacturerNotFound)] => json!({
+        "id": world.manufacturer().await?["id"],
+    }),
+    "tenantry.crm.v1.TariffService/CreateTariff" [Elsewhere::OwnData] => json!({
+        "tariff": { "name": fresh_id(), "price": kes() },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.TariffService/GetTariff" [Elsewhere::Refused(Reason::TariffNotFound)] => json!({
+        "id": world.tariff().await?["id"],
+    }),
+    "tenantry.crm.v1.TariffService/ListTariffs" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.TariffService/UpdateTariff" [Elsewhere::Refused(Reason::TariffNotFound)] => json!({
+        "tariff": { "id": world.tariff().await?["id"], "price": kes() },
+    }),
+    "tenantry.crm.v1.TariffService/DeleteTariff" [Elsewhere::Refused(Reason::TariffNotFound)] => json!({
+        "id": world.tariff().await?["id"],
+    }),
+    "tenantry.crm.v1.DeviceService/CreateDevice" [Elsewhere::Refused(Reason::ManufacturerNotFound)] => json!({
+        "device": { "manufacturer_id": world.manufacturer().await?["id"], "serial": "1", "meter": {} },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.DeviceService/GetDevice" [Elsewhere::Refused(Reason::DeviceNotFound)] => json!({
+        "id": world.device().await?["id"],
+    }),
+    "tenantry.crm.v1.DeviceService/ListDevices" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.DeviceService/UpdateDevice" [Elsewhere::Refused(Reason::DeviceNotFound)] => json!({
+        "device": { "id": world.device().await?["id"], "labels": { "touched": fresh_id() } },
+    }),
+    "tenantry.crm.v1.DeviceService/DeleteDevice" [Elsewhere::Refused(Reason::DeviceNotFound)] => json!({
+        "id": world.device().await?["id"],
+    }),
+    "tenantry.crm.v1.DeviceService/AssignDevice" [Elsewhere::Refused(Reason::DeviceNotFound)] => json!({
+        "id": world.device().await?["id"],
+        "person_id": world.person().await?["id"],
+    }),
+    "tenantry.crm.v1.DeviceService/ReleaseDevice" [Elsewhere::Refused(Reason::DeviceNotFound)] => json!({
+        "id": world.device().await?["id"],
+    }),
+    "tenantry.crm.v1.DeviceService/ListDeviceAssignments" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.DebtService/CreateDebt" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "debt": { "person_id": world.person().await?["id"], "principal": kes() },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.DebtService/GetDebt" [Elsewhere::Refused(Reason::DebtNotFound)] => json!({
+        "id": world.debt().await?["id"],
+    }),
+    "tenantry.crm.v1.DebtService/ListDebts" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.DebtService/UpdateDebt" [Elsewhere::Refused(Reason::DebtNotFound)] => json!({
+        "debt": { "id": world.debt().await?["id"], "reason": "a stove" },
+    }),
+    "tenantry.crm.v1.DebtService/DeleteDebt" [Elsewhere::Refused(Reason::DebtNotFound)] => json!({
+        "id": world.debt().await?["id"],
+    }),
+    "tenantry.crm.v1.TransactionService/CreateTransaction" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "transaction": payment(&world.person().await?["id"]),
+    }),
+    "tenantry.crm.v1.TransactionService/RefundTransaction" [Elsewhere::Refused(Reason::TransactionNotFound)] => json!({
+        "id": world.transaction().await?["id"],
+        "external_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.TransactionService/GetTransaction" [Elsewhere::Refused(Reason::TransactionNotFound)] => json!({
+        "id": world.transaction().await?["id"],
+    }),
+    "tenantry.crm.v1.TransactionService/ListTransactions" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.TransactionService/ListBalances" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "person_id": world.person().await?["id"],
+    }),
+    "tenantry.crm.v1.TicketCategoryService/CreateTicketCategory" [Elsewhere::OwnData] => json!({
+        "ticket_category": { "name": fresh_id(), "colour": "#2e7d32" },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.TicketCategoryService/GetTicketCategory" [Elsewhere::Refused(Reason::TicketCategoryNotFound)] => json!({
+        "id": world.ticket_category().await?["id"],
+    }),
+    "tenantry.crm.v1.TicketCategoryService/ListTicketCategories" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.TicketCategoryService/UpdateTicketCategory" [Elsewhere::Refused(Reason::TicketCategoryNotFound)] => json!({
+        "ticket_category": { "id": world.ticket_category().await?["id"], "colour": "#c62828" },
+    }),
+    "tenantry.crm.v1.TicketCategoryService/DeleteTicketCategory" [Elsewhere::Refused(Reason::TicketCategoryNotFound)] => json!({
+        "id": world.ticket_category().await?["id"],
+    }),
+    "tenantry.crm.v1.TicketService/CreateTicket" [Elsewhere::Refused(Reason::TicketCategoryNotFound)] => json!({
+        "ticket": { "category_id": world.ticket_category().await?["id"], "title": "Broken" },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.TicketService/GetTicket" [Elsewhere::Refused(Reason::TicketNotFound)] => json!({
+        "id": world.ticket().await?["id"],
+    }),
+    "tenantry.crm.v1.TicketService/ListTickets" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.TicketService/UpdateTicket" [Elsewhere::Refused(Reason::TicketNotFound)] => json!({
+        "ticket": { "id": world.ticket().await?["id"], "status": "TICKET_STATUS_CLOSED" },
+    }),
+    "tenantry.crm.v1.TicketService/DeleteTicket" [Elsewhere::Refused(Reason::TicketNotFound)] => json!({
+        "id": world.ticket().await?["id"],
+    }),
+    "tenantry.crm.v1.TicketService/AddTicketComment" [Elsewhere::Refused(Reason::TicketNotFound)] => json!({
+        "ticket_id": world.ticket().await?["id"],
+        "body": "Looked at it.",
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.TicketService/ListTicketComments" [Elsewhere::Refused(Reason::TicketNotFound)] => json!({
+        "ticket_id": world.ticket().await?["id"],
+    }),
+    "tenantry.crm.v1.AuditService/ListAuditEntries" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.PersonService/SearchPeople" [Elsewhere::OwnData] => json!({ "query": "only knows" }),
 
     "tenantry.migrator.v1.DriftService/CheckDrift" => json!({ "company_id": world.one.id }),
     "tenantry.migrator.v1.TenantDatabaseService/CreateTenantDatabase" => json!({
@@ -212,6 +359,21 @@ fn verifier() -> Value {
 
 fn company(id: &str) -> Value {
     json!({ "company_id": id })
+}
+
+pub(crate) fn kes() -> Value {
+    json!({ "currency_code": "KES", "units": "5" })
+}
+
+pub(crate) fn payment(person: &Value) -> Value {
+    json!({ "provider": "mpesa", "external_id": fresh_id(), "amount": kes(), "person_id": person })
+}
+
+/// Two letters that no other call has taken.
+fn fresh_code() -> String {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    let number = TAKEN.fetch_add(1, Ordering::Relaxed);
+    [number / 26 % 26, number % 26].iter().filter_map(|at| ('A'..='Z').nth(*at)).collect()
 }
 
 fn fresh_id() -> String {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tenantry_testkit::sandbox::{Engine, Sandbox};
 
 use super::forge::Key;
+use super::rows;
 use super::wire::Wire;
 
 /// Everybody's password.
@@ -67,6 +68,78 @@ impl World {
     pub(crate) async fn person(&self) -> anyhow::Result<Value> {
         let body = json!({ "person": { "name": self.one.secret() } });
         self.wire.ask("tenantry.crm.v1.PersonService/CreatePerson", Some(self.one.owner()?), body).await
+    }
+
+    /// A new place of the first company, in a country that all of them share.
+    pub(crate) async fn place(&self) -> anyhow::Result<Value> {
+        let listed = self.crm("PlaceService/ListPlaces", json!({ "kind": "PLACE_KIND_COUNTRY" })).await?;
+        let country = match listed["places"][0]["id"].as_str() {
+            Some(id) => json!(id),
+            None => {
+                let country = json!({ "kind": "PLACE_KIND_COUNTRY", "name": "Shared", "country_code": "ZZ" });
+                self.crm("PlaceService/CreatePlace", json!({ "place": country })).await?["id"].take()
+            }
+        };
+        let name = format!("{} {}", self.one.secret(), uuid::Uuid::now_v7());
+        let city = json!({ "kind": "PLACE_KIND_CITY", "parent_id": country, "name": name });
+        self.crm("PlaceService/CreatePlace", json!({ "place": city })).await
+    }
+
+    /// A new address of a new person.
+    pub(crate) async fn address(&self) -> anyhow::Result<Value> {
+        let address = json!({ "person_id": self.person().await?["id"], "street": self.one.secret() });
+        self.crm("AddressService/CreateAddress", json!({ "address": address })).await
+    }
+
+    /// A new manufacturer.
+    pub(crate) async fn manufacturer(&self) -> anyhow::Result<Value> {
+        let name = format!("{} {}", self.one.secret(), uuid::Uuid::now_v7());
+        self.crm("ManufacturerService/CreateManufacturer", json!({ "manufacturer": { "name": name } })).await
+    }
+
+    /// A new tariff.
+    pub(crate) async fn tariff(&self) -> anyhow::Result<Value> {
+        let name = format!("{} {}", self.one.secret(), uuid::Uuid::now_v7());
+        self.crm("TariffService/CreateTariff", json!({ "tariff": { "name": name, "price": rows::kes() } })).await
+    }
+
+    /// A new device of a new manufacturer's and of nobody's.
+    pub(crate) async fn device(&self) -> anyhow::Result<Value> {
+        let manufacturer = self.manufacturer().await?;
+        let device = json!({ "manufacturer_id": manufacturer["id"], "serial": self.one.secret(), "meter": {} });
+        self.crm("DeviceService/CreateDevice", json!({ "device": device })).await
+    }
+
+    /// A new debt of a new person's.
+    pub(crate) async fn debt(&self) -> anyhow::Result<Value> {
+        let reason = self.one.secret();
+        let debt = json!({ "person_id": self.person().await?["id"], "principal": rows::kes(), "reason": reason });
+        self.crm("DebtService/CreateDebt", json!({ "debt": debt })).await
+    }
+
+    /// A new payment of a new person's.
+    pub(crate) async fn transaction(&self) -> anyhow::Result<Value> {
+        let mut payment = rows::payment(&self.person().await?["id"]);
+        payment["message"] = json!(self.one.secret());
+        self.crm("TransactionService/CreateTransaction", json!({ "transaction": payment })).await
+    }
+
+    /// A new category of tickets.
+    pub(crate) async fn ticket_category(&self) -> anyhow::Result<Value> {
+        let category =
+            json!({ "name": format!("{} {}", self.one.secret(), uuid::Uuid::now_v7()), "colour": "#2e7d32" });
+        self.crm("TicketCategoryService/CreateTicketCategory", json!({ "ticket_category": category })).await
+    }
+
+    /// A new ticket of a new category.
+    pub(crate) async fn ticket(&self) -> anyhow::Result<Value> {
+        let ticket = json!({ "category_id": self.ticket_category().await?["id"], "title": self.one.secret() });
+        self.crm("TicketService/CreateTicket", json!({ "ticket": ticket })).await
+    }
+
+    /// What the first company's owner asks of the CRM.
+    pub(crate) async fn crm(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
+        self.wire.ask(&format!("tenantry.crm.v1.{rpc}"), Some(self.one.owner()?), body).await
     }
 
     /// A new company without anybody of its own, for what changes a company.

@@ -87,14 +87,14 @@ async fn commands_say_by_their_exit_code_how_they_ended() -> anyhow::Result<()> 
             anyhow::Ok(admin.close().await?)
         }
     };
-    by_hand("CREATE TABLE audit_entries (id int)").await?;
+    by_hand("CREATE TABLE person_tokens (id int)").await?;
     let partly = console.say(&["migrate-tenants"]).await?;
     assert_eq!(code(&partly), Some(3), "{partly:?}");
     assert!(partly.stdout.contains("MIGRATION_FAILED") && partly.stdout.contains("already exists"), "{partly:?}");
     let halted = console.say(&["migrate-tenants", "--max-failures", "0"]).await?;
     assert_eq!(code(&halted), Some(5), "{halted:?}");
     assert_eq!(code(&console.say(&["rollout", "show"]).await?), Some(5));
-    by_hand("DROP TABLE audit_entries").await?;
+    by_hand("DROP TABLE person_tokens").await?;
     console.say(&["rollout", "retry"]).await?.success()?;
     assert_eq!(console.ask(&["rollout", "show"]).await?["state"], "ROLLOUT_STATE_SUCCEEDED");
     assert!(console.say(&["rollout", "list"]).await?.success()?.lines().count() == 3);
@@ -133,7 +133,7 @@ async fn another_replica_goes_on_where_a_killed_migrator_stopped() -> anyhow::Re
     let server = deployment.control().expect("a server");
     let mut reader = PgConnection::connect(&server.url_of(&names[COMPANIES / 2])).await?;
     reader.execute("BEGIN").await?;
-    reader.execute("LOCK TABLE audit_entries IN ACCESS SHARE MODE").await?;
+    reader.execute("LOCK TABLE person_tokens IN ACCESS SHARE MODE").await?;
 
     let console = Console { deployment: &deployment, migrator: deployment.addresses.migrator };
     let started = ["migrate-tenants", "--to", BEFORE, "--allow-rollback", "--parallel", "1", "--no-wait"];

@@ -16,9 +16,26 @@ pub(crate) enum Role {
     Owner,
 }
 
-const VIEWER: &[&str] = &["catalog.companies.read", "catalog.password.write", "crm.people.read"];
-const MEMBER: &[&str] = &["catalog.members.read", "crm.people.write"];
-const ADMIN: &[&str] = &["catalog.events.read", "catalog.members.write"];
+const VIEWER: &[&str] = &[
+    "catalog.companies.read",
+    "catalog.password.write",
+    "crm.people.read",
+    "crm.places.read",
+    "crm.devices.read",
+    "crm.tariffs.read",
+    "crm.transactions.read",
+    "crm.tickets.read",
+];
+const MEMBER: &[&str] = &[
+    "catalog.members.read",
+    "crm.people.write",
+    "crm.places.write",
+    "crm.devices.write",
+    "crm.tariffs.write",
+    "crm.transactions.write",
+    "crm.tickets.write",
+];
+const ADMIN: &[&str] = &["catalog.events.read", "catalog.members.write", "crm.audit.read"];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
 
 /// What operators may do. Nothing in a company's database: for that they act for

@@ -90,7 +90,7 @@ fn page_of(page: Page, mut found: Vec<event::Model>, caller: &Caller) -> ListEve
     let size = usize::try_from(page.size).unwrap_or(usize::MAX);
     let mut events: Vec<_> = found.iter().take(size).map(|row| shown(row.clone(), caller)).collect();
     let page = Page { size: fitting(&events), ..page };
-    let next_page_token = page.cut(LIST, &mut found, |row| event_log::page_key(row));
+    let next_page_token = page.cut(LIST, &mut found, event_log::page_key);
     events.truncate(found.len());
     ListEventsResponse { events, next_page_token }
 }

@@ -1,5 +1,24 @@
-//! What a person is. Pure: no I/O, no clock.
+//! What the things of a CRM are. Pure: no I/O, no clock.
 
+mod address;
+mod content;
+mod device;
+mod fields;
+mod money;
+mod payment;
 mod person;
+mod place;
+pub(crate) mod search;
+mod ticket;
 
-pub(crate) use person::{PersonField, PersonKind, Profile};
+pub(crate) use address::{Address, email, phone};
+pub(crate) use content::{Content, Mask, Stored, Thing, Writable};
+pub(crate) use device::{Details, Device, DeviceKind, EBike, Manufacturer, Meter, SolarHomeSystem, Tariff};
+pub(crate) use fields::Fields;
+pub(crate) use money::{Amount, Currency, Money};
+pub(crate) use payment::{
+    Account, Allocation, AllocationKind, Debt, Effect, Order, Target, Transaction, TransactionKind,
+};
+pub(crate) use person::{Labels, PersonKind, Profile, labels};
+pub(crate) use place::{Place, PlaceKind, country_code};
+pub(crate) use ticket::{Ticket, TicketCategory, TicketComment, TicketStatus, colour};

@@ -1,108 +1,172 @@
-use std::sync::Arc;
-
-use prost::Message;
+use prost_types::Timestamp;
 use tenantry_api::crm::v1::person_service_server::PersonService;
 use tenantry_api::crm::v1::{
-    CreatePersonRequest, DeletePersonRequest, GetPersonRequest, ListPeopleRequest, ListPeopleResponse, Person,
-    UpdatePersonRequest,
+    CreatePersonRequest, DeletePersonRequest, GetPersonRequest, ListPeopleRequest, ListPeopleResponse, Person as Wire,
+    PersonFilter as WireFilter, PersonKind as WireKind, SearchPeopleRequest, SearchPeopleResponse, UpdatePersonRequest,
 };
-use tenantry_idempotency::{Fingerprint, Key};
-use tenantry_ids::PersonId;
-use tenantry_rpc::paging::Page;
-use tenantry_rpc::{Call, Context, Error, Violations, parse_field};
+use tenantry_rpc::paging::KeyedPage;
+use tenantry_rpc::{Call, Error, Violations};
 use tenantry_tenancy::TenantCall;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
-use super::convert;
-use crate::app::people::{self, Replay};
-use crate::app::{App, CrmError};
-use crate::domain::{PersonField, Profile};
+use super::devices::parse_kind;
+use super::standard::{
+    self, bound, date, optional, optional_moment, order, parse_date, respond, set_fields, standard_service, timestamp,
+};
+use crate::app::{people, search, standard as app};
+use crate::domain::search::{MOST_TERMS, terms};
+use crate::domain::{Currency, Fields, Mask, PersonKind, Profile};
+use crate::store::people::{People, Person};
+use crate::store::people_list::{PersonFilter, PersonKey, PersonOrder};
 
-pub(crate) struct PersonGrpc(pub(crate) Arc<App>);
-
-#[tonic::async_trait]
-impl PersonService for PersonGrpc {
-    async fn create_person(&self, request: Request<CreatePersonRequest>) -> Result<Response<Person>, Status> {
-        let call = Call::open(request)?;
-        let (profile, replay) = self.parse_creation(&call.context, &call.body)?;
-        let person = people::create(&self.0, &call.tenant_db()?, &call.context, &profile, &replay).await;
-        respond(person.map(convert::person))
-    }
-
-    async fn get_person(&self, request: Request<GetPersonRequest>) -> Result<Response<Person>, Status> {
-        let call = Call::open(request)?;
-        let id = parse_field("id", &call.body.id)?;
-        respond(people::get(&call.tenant_db()?, id).await.map(convert::person))
+standard_service! {
+    PersonGrpc: PersonService of People as person {
+        create_person(CreatePersonRequest),
+        get_person(GetPersonRequest),
+        update_person(UpdatePersonRequest),
+        delete_person(DeletePersonRequest),
     }
 
     async fn list_people(&self, request: Request<ListPeopleRequest>) -> Result<Response<ListPeopleResponse>, Status> {
         let call = Call::open(request)?;
-        let mut violations = Violations::new();
-        let page = Page::parse(&mut violations, people::LIST, call.body.page_size, &call.body.page_token);
-        violations.into_result()?;
-        respond(people::list(&call.tenant_db()?, page).await.map(|(rows, next_page_token)| ListPeopleResponse {
-            people: rows.into_iter().map(convert::person).collect(),
+        let (filter, order, page) = parse_list(&call.body)?;
+        let found = people::list(&call.tenant_db()?, &call.context, &filter, order, &page).await;
+        respond(found.map(|(rows, next_page_token)| ListPeopleResponse {
+            people: rows.into_iter().map(convert).collect(),
             next_page_token,
         }))
     }
 
-    async fn update_person(&self, request: Request<UpdatePersonRequest>) -> Result<Response<Person>, Status> {
+    async fn search_people(
+        &self,
+        request: Request<SearchPeopleRequest>,
+    ) -> Result<Response<SearchPeopleResponse>, Status> {
         let call = Call::open(request)?;
-        let update = self.parse_update(call.body.clone())?;
-        let (id, revision, profile, fields) = (update.id, update.revision, &update.profile, &update.fields);
-        let person = people::update(&self.0, &call.tenant_db()?, &call.context, id, revision, profile, fields).await;
-        respond(person.map(convert::person))
-    }
-
-    async fn delete_person(&self, request: Request<DeletePersonRequest>) -> Result<Response<()>, Status> {
-        let call = Call::open(request)?;
-        let mut violations = Violations::new();
-        let id = violations.parse("id", &call.body.id);
-        let revision = violations.etag("etag", &call.body.etag);
-        let id = violations.finish(id)?;
-        respond(people::delete(&self.0, &call.tenant_db()?, &call.context, id, revision).await)
+        let (terms, page) = parse_search(&call.body)?;
+        let found = search::search(&call.tenant_db()?, &call.context, &terms, &page).await;
+        respond(found.map(|(rows, next_page_token)| SearchPeopleResponse {
+            people: rows.into_iter().map(convert).collect(),
+            next_page_token,
+        }))
     }
 }
 
-fn respond<T>(result: Result<T, CrmError>) -> Result<Response<T>, Status> {
-    result.map(Response::new).map_err(|error| Error::from(error).into())
+fn set(wire: &Wire) -> Mask {
+    set_fields!(wire; kind, title, name, surname, birth_date, gender, education, nationality, labels)
 }
 
-struct Update {
-    id: PersonId,
-    revision: Option<i64>,
-    profile: Profile,
-    fields: Vec<PersonField>,
+fn parse(fields: &mut Fields<'_>, wire: &Wire) -> Option<Profile> {
+    let kind = match WireKind::try_from(wire.kind) {
+        Ok(WireKind::Unspecified | WireKind::Customer) => PersonKind::Customer,
+        Ok(WireKind::Agent) => PersonKind::Agent,
+        Ok(WireKind::Staff) => PersonKind::Staff,
+        Err(_) => {
+            fields.check(false, "kind", "must be CUSTOMER, AGENT or STAFF");
+            PersonKind::Customer
+        }
+    };
+    let birth_date = wire.birth_date.as_ref().and_then(parse_date);
+    let is_date = wire.birth_date.is_none() || birth_date.is_some();
+    fields.check(is_date, "birth_date", "must be a date of the years 1 to 9999");
+    let profile = Profile {
+        kind,
+        title: wire.title.clone(),
+        name: wire.name.clone(),
+        surname: wire.surname.clone(),
+        birth_date,
+        gender: wire.gender.clone(),
+        education: wire.education.clone(),
+        nationality: wire.nationality.clone(),
+        labels: wire.labels.clone(),
+    };
+    Some(profile.checked(fields))
 }
 
-impl PersonGrpc {
-    fn parse_creation(&self, context: &Context, body: &CreatePersonRequest) -> Result<(Profile, Replay), Error> {
-        let mut violations = Violations::new();
-        let profile = convert::profile(&mut violations, body.person.clone().unwrap_or_default());
-        let profile = profile.checked(&mut violations, self.0.clock.now().date_naive());
-        let id = body.request_id.as_str();
-        violations.check(id.is_empty() || Uuid::try_parse(id).is_ok(), "request_id", "must be a UUID, or empty");
-        let key = || Key {
-            caller: context.caller().subject(),
-            method: context.method().to_owned(),
-            request_id: id.to_ascii_lowercase(),
-        };
-        let replay = (!id.is_empty()).then(|| (key(), Fingerprint::of(&body.encode_to_vec())));
-        violations.finish(Some((profile, replay)))
+type Listed = (PersonFilter, (PersonOrder, bool), KeyedPage<PersonKey>);
+
+fn parse_list(body: &ListPeopleRequest) -> Result<Listed, Error> {
+    let mut violations = Violations::new();
+    let wire = body.filter.clone().unwrap_or_default();
+    let list = format!("people{wire:?}{}", body.order_by);
+    let page = KeyedPage::parse(&mut violations, list, body.page_size, &body.page_token);
+    let fields = [
+        ("create_time", PersonOrder::CreateTime),
+        ("name", PersonOrder::Name),
+        ("latest_payment_time", PersonOrder::LatestPayment),
+        ("total_paid", PersonOrder::TotalPaid),
+    ];
+    let order = order(&mut violations, &body.order_by, &fields);
+    let by_amount = order.0 == PersonOrder::TotalPaid;
+    let description = "must be set, since amounts of different currencies have no order";
+    violations.check(!by_amount || !wire.currency_code.is_empty(), "filter.currency_code", description);
+    let filter = parse_filter(&mut violations, &wire);
+    violations.finish(Some((filter, order, page)))
+}
+
+fn parse_filter(violations: &mut Violations, wire: &WireFilter) -> PersonFilter {
+    let kind = match WireKind::try_from(wire.kind) {
+        Ok(WireKind::Unspecified) => None,
+        Ok(WireKind::Customer) => Some(PersonKind::Customer),
+        Ok(WireKind::Agent) => Some(PersonKind::Agent),
+        Ok(WireKind::Staff) => Some(PersonKind::Staff),
+        Err(_) => {
+            violations.add("filter.kind", "must be CUSTOMER, AGENT or STAFF, or unset");
+            None
+        }
+    };
+    let currency: Option<Currency> = optional(violations, "filter.currency_code", &wire.currency_code);
+    let mut moment = |field, time: &Option<Timestamp>| optional_moment(violations, field, time.as_ref());
+    let paid_from = moment("filter.latest_payment_time_from", &wire.latest_payment_time_from);
+    let paid_before = moment("filter.latest_payment_time_before", &wire.latest_payment_time_before);
+    let registered_from = moment("filter.create_time_from", &wire.create_time_from);
+    let registered_before = moment("filter.create_time_before", &wire.create_time_before);
+    PersonFilter {
+        kind,
+        place_id: optional(violations, "filter.place_id", &wire.place_id),
+        device_kind: parse_kind(violations, "filter.device_kind", wire.device_kind),
+        min_paid: bound(violations, "filter.min_total_paid", wire.min_total_paid.as_ref(), currency.as_ref()),
+        max_paid: bound(violations, "filter.max_total_paid", wire.max_total_paid.as_ref(), currency.as_ref()),
+        currency,
+        paid_from,
+        paid_before,
+        registered_from,
+        registered_before,
     }
+}
 
-    /// A field that is not in the mask is not checked: it is not written.
-    fn parse_update(&self, body: UpdatePersonRequest) -> Result<Update, Error> {
-        let mut violations = Violations::new();
-        let wire = body.person.unwrap_or_default();
-        let id = violations.parse("person.id", &wire.id);
-        let revision = violations.etag("person.etag", &wire.etag);
-        let fields = convert::mask(&mut violations, &body.update_mask.unwrap_or_default().paths, &wire);
-        let written = convert::profile(&mut violations, wire);
-        let harmless = Profile { name: "unchanged".to_owned(), ..Profile::default() };
-        let profile = harmless.with(written, &fields).checked(&mut violations, self.0.clock.now().date_naive());
-        let id = violations.finish(id)?;
-        Ok(Update { id, revision, profile, fields })
+/// By rank and name.
+type SearchPage = KeyedPage<(i64, String)>;
+
+fn parse_search(body: &SearchPeopleRequest) -> Result<(Vec<String>, SearchPage), Error> {
+    let mut violations = Violations::new();
+    let query = violations.text("query", &body.query, 200);
+    let terms = terms(&query);
+    let fits = (1..=MOST_TERMS).contains(&terms.len());
+    violations.check(fits, "query", "must have 1 to 8 words of letters or digits");
+    let page = KeyedPage::parse(&mut violations, format!("search{terms:?}"), body.page_size, &body.page_token);
+    violations.finish(Some((terms, page)))
+}
+
+fn convert(person: Person) -> Wire {
+    let Profile { kind, title, name, surname, birth_date, gender, education, nationality, labels } = person.content;
+    let kind = match kind {
+        PersonKind::Customer => WireKind::Customer,
+        PersonKind::Agent => WireKind::Agent,
+        PersonKind::Staff => WireKind::Staff,
+    };
+    Wire {
+        id: person.id.to_string(),
+        kind: kind.into(),
+        title,
+        name,
+        surname,
+        birth_date: birth_date.map(date),
+        gender,
+        education,
+        nationality,
+        labels: labels.into_iter().collect(),
+        create_time: Some(timestamp(person.created_at)),
+        update_time: Some(timestamp(person.updated_at)),
+        etag: person.revision.to_string(),
     }
 }

@@ -3,9 +3,12 @@
 use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, QueryOrder, QuerySelect};
 use tenantry_telemetry::propagation;
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
+
+pub(crate) use row::Model as Entry;
 
 #[allow(unreachable_pub)] // The derive wants its model public.
 mod row {
@@ -38,8 +41,8 @@ pub(crate) struct Change<'a> {
     /// Who, as `Caller::subject` writes it.
     pub(crate) actor: &'a str,
     /// What, such as `person.created`.
-    pub(crate) action: &'static str,
-    pub(crate) entity: &'static str,
+    pub(crate) action: String,
+    pub(crate) entity: String,
     pub(crate) entity_id: Uuid,
     pub(crate) before: Option<serde_json::Value>,
     pub(crate) after: Option<serde_json::Value>,
@@ -50,8 +53,8 @@ pub(crate) async fn append(db: &impl TenantConnection, change: Change<'_>) -> Re
     let row = row::ActiveModel {
         id: Set(change.id),
         actor: Set(change.actor.to_owned()),
-        action: Set(change.action.to_owned()),
-        entity: Set(change.entity.to_owned()),
+        action: Set(change.action),
+        entity: Set(change.entity),
         entity_id: Set(change.entity_id),
         before_state: Set(change.before),
         after_state: Set(change.after),
@@ -59,4 +62,33 @@ pub(crate) async fn append(db: &impl TenantConnection, change: Change<'_>) -> Re
         occurred_at: Set(change.at),
     };
     row::Entity::insert(row).exec_without_returning(db).await.map(drop)
+}
+
+/// What a list is about; `None`: any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuditFilter {
+    pub(crate) actor: Option<String>,
+    pub(crate) action: Option<String>,
+    pub(crate) entity: Option<String>,
+    pub(crate) entity_id: Option<Uuid>,
+    pub(crate) from: Option<DateTime<Utc>>,
+    pub(crate) before: Option<DateTime<Utc>>,
+}
+
+/// At most `limit` before this id, newest first.
+pub(crate) async fn page(
+    db: &impl TenantConnection,
+    filter: AuditFilter,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Entry>, DbErr> {
+    let filter = Condition::all()
+        .add_option(filter.actor.map(|actor| row::Column::Actor.eq(actor)))
+        .add_option(filter.action.map(|action| row::Column::Action.eq(action)))
+        .add_option(filter.entity.map(|entity| row::Column::Entity.eq(entity)))
+        .add_option(filter.entity_id.map(|id| row::Column::EntityId.eq(id)))
+        .add_option(filter.from.map(|from| row::Column::OccurredAt.gte(from)))
+        .add_option(filter.before.map(|before| row::Column::OccurredAt.lt(before)))
+        .add_option(after.map(|after| row::Column::Id.lt(after)));
+    row::Entity::find().filter(filter).order_by_desc(row::Column::Id).limit(limit).all(db).await
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::ActiveValue::Set;
+use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
 use tenantry_ids::{PersonId, UserId};
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
-use crate::domain::{PersonKind, Profile};
+use super::table::{Table, table};
+use crate::domain::{PersonKind, Profile, Stored};
+
+pub(crate) use row::{Column, Entity as People, Model};
 
 #[allow(unreachable_pub)] // The derive wants its model public.
 mod row {
@@ -33,6 +37,12 @@ mod row {
         pub created_at: DateTime<Utc>,
         pub updated_at: DateTime<Utc>,
         pub created_by: Option<UserId>,
+        /// 1970 where nothing was ever paid.
+        pub latest_payment_at: DateTime<Utc>,
+        /// What people are sorted by, as the domain derives it.
+        pub name_key: String,
+        /// By which rules it and the tokens were derived; 0: none yet.
+        pub search_version: i32,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -42,30 +52,22 @@ mod row {
 }
 
 /// A person as stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Person {
-    pub(crate) id: PersonId,
-    pub(crate) profile: Profile,
-    pub(crate) revision: i64,
-    pub(crate) created_at: DateTime<Utc>,
-    pub(crate) updated_at: DateTime<Utc>,
-}
+pub(crate) type Person = Stored<Profile>;
 
-impl From<row::Model> for Person {
-    fn from(row: row::Model) -> Self {
-        let labels: BTreeMap<String, String> = serde_json::from_value(row.labels).unwrap_or_default();
-        let profile = Profile {
-            kind: row.kind,
-            title: row.title.unwrap_or_default(),
-            name: row.name,
-            surname: row.surname,
-            birth_date: row.birth_date,
-            gender: row.gender.unwrap_or_default(),
-            education: row.education.unwrap_or_default(),
-            nationality: row.nationality.unwrap_or_default(),
-            labels,
-        };
-        Self { id: row.id, profile, revision: row.revision, created_at: row.created_at, updated_at: row.updated_at }
+table!(row, Profile, columns: columns, read: read);
+
+fn read(row: row::Model) -> Profile {
+    let labels: BTreeMap<String, String> = serde_json::from_value(row.labels).unwrap_or_default();
+    Profile {
+        kind: row.kind,
+        title: row.title.unwrap_or_default(),
+        name: row.name,
+        surname: row.surname,
+        birth_date: row.birth_date,
+        gender: row.gender.unwrap_or_default(),
+        education: row.education.unwrap_or_default(),
+        nationality: row.nationality.unwrap_or_default(),
+        labels,
     }
 }
 
@@ -86,53 +88,57 @@ fn columns(profile: &Profile) -> row::ActiveModel {
 }
 
 pub(crate) async fn insert(db: &impl TenantConnection, person: &Person, by: UserId) -> Result<(), DbErr> {
-    let row = row::ActiveModel {
-        id: Set(person.id),
-        revision: Set(person.revision),
-        created_at: Set(person.created_at),
-        updated_at: Set(person.updated_at),
-        created_by: Set(Some(by)),
-        ..columns(&person.profile)
-    };
-    row::Entity::insert(row).exec_without_returning(db).await.map(drop)
+    let row = row::ActiveModel { created_by: Set(Some(by)), ..columns(&person.content) };
+    People::insert(People::stamped(row, person)).exec_without_returning(db).await.map(drop)
 }
 
-pub(crate) async fn find(db: &impl TenantConnection, id: PersonId) -> Result<Option<Person>, DbErr> {
-    Ok(row::Entity::find_by_id(id).one(db).await?.map(Person::from))
+/// Notes when the person paid last.
+pub(crate) async fn paid(db: &impl TenantConnection, id: PersonId, now: DateTime<Utc>) -> Result<(), DbErr> {
+    People::update_many()
+        .col_expr(Column::LatestPaymentAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Column::LatestPaymentAt.lt(now))
+        .exec(db)
+        .await
+        .map(drop)
 }
 
-/// At most `limit` people after this id, oldest entry first.
-pub(crate) async fn list(db: &impl TenantConnection, after: Option<Uuid>, limit: u64) -> Result<Vec<Person>, DbErr> {
-    let mut query = row::Entity::find().order_by_asc(row::Column::Id).limit(limit);
-    if let Some(after) = after {
-        query = query.filter(row::Column::Id.gt(PersonId(after)));
+/// Notes what a person is sorted by, and by which rules it and the tokens were derived.
+pub(crate) async fn indexed(
+    db: &impl TenantConnection,
+    id: PersonId,
+    name_key: String,
+    version: i32,
+) -> Result<(), DbErr> {
+    People::update_many()
+        .col_expr(Column::NameKey, Expr::value(name_key))
+        .col_expr(Column::SearchVersion, Expr::value(version))
+        .filter(Column::Id.eq(id))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+/// At most `limit` who have no tokens of this version of the rules.
+pub(crate) async fn stale(db: &impl TenantConnection, version: i32, limit: u64) -> Result<Vec<PersonId>, DbErr> {
+    let query = People::find().select_only().column(Column::Id).filter(Column::SearchVersion.lt(version)).limit(limit);
+    query.into_tuple().all(db).await
+}
+
+/// Those of these ids, in any order.
+pub(crate) async fn all(db: &impl TenantConnection, ids: impl Iterator<Item = Uuid>) -> Result<Vec<Person>, DbErr> {
+    let ids: Vec<_> = ids.map(PersonId).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(query.all(db).await?.into_iter().map(Person::from).collect())
+    Ok(People::find().filter(Column::Id.is_in(ids)).all(db).await?.into_iter().map(People::read).collect())
 }
 
-/// Writes the new state of a person whose stored revision is one less; false
-/// when somebody else was faster.
-pub(crate) async fn update(db: &impl TenantConnection, person: &Person) -> Result<bool, DbErr> {
-    let row = row::ActiveModel {
-        revision: Set(person.revision),
-        updated_at: Set(person.updated_at),
-        ..columns(&person.profile)
-    };
-    let updated = row::Entity::update_many()
-        .set(row)
-        .filter(row::Column::Id.eq(person.id))
-        .filter(row::Column::Revision.eq(person.revision - 1))
-        .exec(db)
-        .await?;
-    Ok(updated.rows_affected == 1)
+/// The columns, for queries that are built by hand.
+pub(crate) fn name_key() -> Expr {
+    Column::NameKey.into_expr()
 }
 
-/// Removes a person of this revision; false when somebody else was faster.
-pub(crate) async fn delete(db: &impl TenantConnection, person: &Person) -> Result<bool, DbErr> {
-    let deleted = row::Entity::delete_many()
-        .filter(row::Column::Id.eq(person.id))
-        .filter(row::Column::Revision.eq(person.revision))
-        .exec(db)
-        .await?;
-    Ok(deleted.rows_affected == 1)
+pub(crate) fn id() -> Expr {
+    Column::Id.into_expr()
 }

@@ -9,6 +9,12 @@ mod m20260101_000400_devices;
 mod m20260101_000500_payments;
 mod m20260101_000600_tickets;
 mod m20260101_000700_audit_entries;
+mod m20260101_001000_places_and_addresses;
+mod m20260101_001100_device_lists;
+mod m20260101_001200_accounts;
+mod m20260101_001300_ticket_lists;
+mod m20260101_001400_people_order;
+mod m20260101_001500_person_tokens;
 mod seed;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
@@ -21,6 +27,12 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000500_payments::Migration)
         .add(m20260101_000600_tickets::Migration)
         .add(m20260101_000700_audit_entries::Migration)
+        .add(m20260101_001000_places_and_addresses::Migration)
+        .add(m20260101_001100_device_lists::Migration)
+        .add(m20260101_001200_accounts::Migration)
+        .add(m20260101_001300_ticket_lists::Migration)
+        .add(m20260101_001400_people_order::Migration)
+        .add(m20260101_001500_person_tokens::Migration)
         .seeder(seed::TicketCategories)
         .seeder(seed::Tariffs)
         .seeder(seed::Manufacturers)

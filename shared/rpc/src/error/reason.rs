@@ -228,6 +228,40 @@ reasons! {
 
     /// No such person in the company.
     PersonNotFound = "PERSON_NOT_FOUND": NotFound,
+    /// No such place in the company.
+    PlaceNotFound = "PLACE_NOT_FOUND": NotFound,
+    /// No such address in the company.
+    AddressNotFound = "ADDRESS_NOT_FOUND": NotFound,
+    /// Another of the same kind has the name.
+    NameTaken = "NAME_TAKEN": AlreadyExists,
+    /// Something else still needs it.
+    InUse = "IN_USE": FailedPrecondition,
+    /// Who has addresses has a primary one.
+    PrimaryAddressRequired = "PRIMARY_ADDRESS_REQUIRED": FailedPrecondition,
+    /// No such device in the company.
+    DeviceNotFound = "DEVICE_NOT_FOUND": NotFound,
+    /// No such manufacturer in the company.
+    ManufacturerNotFound = "MANUFACTURER_NOT_FOUND": NotFound,
+    /// No such tariff in the company.
+    TariffNotFound = "TARIFF_NOT_FOUND": NotFound,
+    /// The manufacturer has another device of the serial number.
+    SerialTaken = "SERIAL_TAKEN": AlreadyExists,
+    /// No such transaction in the company.
+    TransactionNotFound = "TRANSACTION_NOT_FOUND": NotFound,
+    /// No such debt in the company.
+    DebtNotFound = "DEBT_NOT_FOUND": NotFound,
+    /// The provider's id came before with another transaction.
+    ExternalIdReused = "EXTERNAL_ID_REUSED": AlreadyExists,
+    /// What is to be paid is in another currency.
+    CurrencyMismatch = "CURRENCY_MISMATCH": FailedPrecondition,
+    /// A sum would be more than can be counted.
+    AmountOverflow = "AMOUNT_OVERFLOW": FailedPrecondition,
+    /// It is no payment, or was refunded already.
+    NotRefundable = "NOT_REFUNDABLE": FailedPrecondition,
+    /// No such ticket in the company.
+    TicketNotFound = "TICKET_NOT_FOUND": NotFound,
+    /// No such category of tickets in the company.
+    TicketCategoryNotFound = "TICKET_CATEGORY_NOT_FOUND": NotFound,
 }
 
 impl std::fmt::Display for Reason {

@@ -60,6 +60,10 @@ impl TenantAccess {
         self.tenant
     }
 
+    pub(super) fn schema_version(&self) -> &str {
+        &self.placement.schema_version
+    }
+
     pub(super) async fn checkout(&self) -> Result<Checkout, TenancyError> {
         if self.ended.load(Ordering::Acquire) {
             return Err(TenancyError::RequestEnded);

@@ -55,6 +55,11 @@ impl<'r> TenantDb<'r> {
         self.access.tenant()
     }
 
+    /// The version of the tenant's schema, as far as is known: a rollout shows a moment later.
+    pub fn schema_version(&self) -> &str {
+        self.access.schema_version()
+    }
+
     /// A connection for statements that each stand for themselves.
     pub async fn read(&self) -> Result<TenantConn<'_>, TenancyError> {
         Ok(TenantConn::new(self.access.checkout().await?))

@@ -10,7 +10,17 @@ use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClien
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
+use tenantry_api::crm::v1::address_service_client::AddressServiceClient;
+use tenantry_api::crm::v1::audit_service_client::AuditServiceClient;
+use tenantry_api::crm::v1::debt_service_client::DebtServiceClient;
+use tenantry_api::crm::v1::device_service_client::DeviceServiceClient;
+use tenantry_api::crm::v1::manufacturer_service_client::ManufacturerServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
+use tenantry_api::crm::v1::place_service_client::PlaceServiceClient;
+use tenantry_api::crm::v1::tariff_service_client::TariffServiceClient;
+use tenantry_api::crm::v1::ticket_category_service_client::TicketCategoryServiceClient;
+use tenantry_api::crm::v1::ticket_service_client::TicketServiceClient;
+use tenantry_api::crm::v1::transaction_service_client::TransactionServiceClient;
 use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
 use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
@@ -87,6 +97,56 @@ impl Clients {
     /// A client of the crm.
     pub fn people(&self) -> anyhow::Result<PersonServiceClient<ServiceChannel>> {
         Ok(PersonServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn addresses(&self) -> anyhow::Result<AddressServiceClient<ServiceChannel>> {
+        Ok(AddressServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn places(&self) -> anyhow::Result<PlaceServiceClient<ServiceChannel>> {
+        Ok(PlaceServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn audit(&self) -> anyhow::Result<AuditServiceClient<ServiceChannel>> {
+        Ok(AuditServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn tickets(&self) -> anyhow::Result<TicketServiceClient<ServiceChannel>> {
+        Ok(TicketServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn ticket_categories(&self) -> anyhow::Result<TicketCategoryServiceClient<ServiceChannel>> {
+        Ok(TicketCategoryServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn debts(&self) -> anyhow::Result<DebtServiceClient<ServiceChannel>> {
+        Ok(DebtServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn devices(&self) -> anyhow::Result<DeviceServiceClient<ServiceChannel>> {
+        Ok(DeviceServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn manufacturers(&self) -> anyhow::Result<ManufacturerServiceClient<ServiceChannel>> {
+        Ok(ManufacturerServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn tariffs(&self) -> anyhow::Result<TariffServiceClient<ServiceChannel>> {
+        Ok(TariffServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn transactions(&self) -> anyhow::Result<TransactionServiceClient<ServiceChannel>> {
+        Ok(TransactionServiceClient::new(open(self.0.crm, "crm")?))
     }
 }
 
