@@ -31,11 +31,11 @@ per_engine!(
 );
 
 pub(crate) fn company(id: &str) -> Option<DatabaseTarget> {
-    Some(DatabaseTarget { database: Some(Database::CompanyId(id.to_owned())) })
+    Some(DatabaseTarget { database: Some(Database::CompanyId(id.to_owned())), ..Default::default() })
 }
 
 fn central() -> Option<DatabaseTarget> {
-    Some(DatabaseTarget { database: Some(Database::Central(true)) })
+    Some(DatabaseTarget { database: Some(Database::Central(true)), ..Default::default() })
 }
 
 async fn status(

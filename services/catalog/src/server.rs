@@ -11,6 +11,8 @@ use tenantry_api::catalog::v1::event_service_server::EventServiceServer;
 use tenantry_api::catalog::v1::key_service_server::KeyServiceServer;
 use tenantry_api::catalog::v1::membership_service_server::MembershipServiceServer;
 use tenantry_api::catalog::v1::operator_service_server::OperatorServiceServer;
+use tenantry_api::catalog::v1::plan_service_server::PlanServiceServer;
+use tenantry_api::catalog::v1::plugin_service_server::PluginServiceServer;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
 use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
 use tenantry_ids::{IdSource, SystemIds};
@@ -26,12 +28,14 @@ use crate::CatalogConfig;
 use crate::app::changes::{self, Changes};
 use crate::app::event_log::{self, EventLog};
 use crate::app::keyring::{Keyring, KeyringError};
+use crate::app::plugins::Installations;
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
 use crate::app::{App, Settings, servers};
 use crate::domain::Tail;
 use crate::grpc::{
-    CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, ServerGrpc, TenantLayer, TokenGrpc,
+    CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PlanGrpc, PluginGrpc, ServerGrpc,
+    TenantLayer, TokenGrpc,
 };
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema};
@@ -69,6 +73,7 @@ pub struct Catalog {
     server: BoundServer,
     worker: Worker,
     rotations: Rotations,
+    installations: Installations,
     tail: Tail,
 }
 
@@ -98,6 +103,7 @@ impl Catalog {
             keyring,
             progress: Progress::new(),
             rotations: Progress::new(),
+            installations: Progress::new(),
             changes: Changes::new(config.watching.clone()),
             migrator: MigratorClient::new(channel),
             event_log: EventLog::new(config.events.clone()),
@@ -111,10 +117,11 @@ impl Catalog {
         let tail = changes::begin(&app).await?;
         let name = format!("{NAME}-{}", ids.uuid());
         let rotations = Rotations { app: app.clone(), settings: config.provisioning.clone() };
+        let installations = Installations { app: app.clone(), settings: config.provisioning.clone() };
         let worker = Worker { app: app.clone(), settings: config.provisioning.clone(), name };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
-        Ok(Self { app, server, worker, rotations, tail })
+        Ok(Self { app, server, worker, rotations, installations, tail })
     }
 }
 
@@ -124,7 +131,7 @@ impl Started for Catalog {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, server, worker, rotations, tail } = self;
+        let Self { app, server, worker, rotations, installations, tail } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
@@ -133,6 +140,7 @@ impl Started for Catalog {
             server.serve(shutdown.clone()),
             worker.run(shutdown.clone()),
             rotations.run(shutdown.clone()),
+            installations.run(shutdown.clone()),
             changes::follow(app.clone(), tail, shutdown.clone()),
             event_log::sweep(app.clone(), shutdown.clone()),
             stopping,
@@ -173,6 +181,8 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))
         .service(DatabaseServerServiceServer::new(ServerGrpc(app.clone())))
+        .service(PlanServiceServer::new(PlanGrpc(app.clone())))
+        .service(PluginServiceServer::new(PluginGrpc(app.clone())))
         .service(EventServiceServer::new(EventGrpc(app.clone())))
         .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
         .layer(TenantLayer(app.clone()))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tenantry_rpc::auth::ServiceKeyFiles;
 use tenantry_rpc::server::{Mode, ServerConfig};
-use tenantry_tenancy::{FollowConfig, PlacementCacheConfig, PoolConfig};
+use tenantry_tenancy::{FollowConfig, LimitConfig, PlacementCacheConfig, PoolConfig};
 
 /// Everything `crm serve` can be told.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +26,9 @@ pub struct CrmConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub pool: PoolConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub limits: LimitConfig,
 
     /// The address of the catalog, which knows the tenants and the keys of their tokens.
     #[arg(long, env = "TENANTRY_CATALOG_ADDRESS", default_value = "http://127.0.0.1:50051")]
@@ -50,6 +53,7 @@ impl CrmConfig {
             placements: PlacementCacheConfig::default(),
             follow: FollowConfig::default(),
             pool: PoolConfig::default(),
+            limits: LimitConfig::default(),
             catalog_address: "http://127.0.0.1:50051".to_owned(),
             tenants_file: None,
             issuer: "https://tenantry.invalid".to_owned(),

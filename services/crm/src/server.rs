@@ -90,7 +90,7 @@ impl Crm {
             .is_none()
             .then(|| TenantFollower::new(catalog, directory.clone(), revocations.clone(), ids.clone(), config.follow));
         let pools = Arc::new(Pools::new(config.pool));
-        let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), SCHEMA);
+        let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), SCHEMA, &config.limits);
         let app = Arc::new(App { clock, ids });
         let server = ServerBuilder::new(NAME, config.server)
             .service(PersonServiceServer::new(PersonGrpc(app.clone())))

@@ -10,7 +10,7 @@ use tenantry_api::migrator::v1::migration_service_server::MigrationServiceServer
 use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
-use tenantry_migration::MigrationError;
+use tenantry_migration::{MigrationError, MigrationSet};
 use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::app::drift::DriftChecks;
+use crate::app::plugins::Plugins;
 use crate::app::reporter::{self, Reporter};
 use crate::app::rollouts::{Engine, Wake};
 use crate::app::spares::{Spares, Taken};
@@ -67,6 +68,15 @@ pub struct Migrator {
 impl Migrator {
     /// Opens everything behind the port that `listener` has, in the order in which it can fail clearly.
     pub async fn start(config: MigratorConfig, listener: TcpListener) -> Result<Self, StartError> {
+        Self::start_with(config, listener, sets::plugins()?).await
+    }
+
+    /// With these plugins' sets, for a migrator that is built with others than ours.
+    pub async fn start_with(
+        config: MigratorConfig,
+        listener: TcpListener,
+        plugins: Vec<MigrationSet>,
+    ) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let db = OwnDb::open(&config.own_database).await?;
         if !db.is_current(&sets::migrator()?).await? {
@@ -91,6 +101,7 @@ impl Migrator {
             prefix: config.database_prefix,
             tenant_set: sets::tenant()?,
             central_set: sets::central()?,
+            plugins: Plugins::new(plugins),
             settings: Settings {
                 mode: config.server.mode,
                 control_databases,

@@ -1,7 +1,7 @@
 //! The access rules, read from the descriptors.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage, Value};
 
@@ -30,6 +30,8 @@ pub struct AccessRule {
     pub tenant_field: Option<TenantField>,
     /// The names of the services that are let in.
     pub services: Vec<String>,
+    /// The plugin that a user's company must have installed.
+    pub plugin: Option<Arc<str>>,
 }
 
 /// The request field that must equal the tenant of a user's token.
@@ -130,7 +132,8 @@ fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<AccessRul
             Some(tenant_field(method, path).ok_or_else(|| refuse("its tenant field is no text field of the request"))?)
         }
     };
-    Ok(AccessRule { callers, scope, tenant_field, services })
+    let plugin = Some(text(option, "plugin")).filter(|plugin| !plugin.is_empty()).map(Arc::from);
+    Ok(AccessRule { callers, scope, tenant_field, services, plugin })
 }
 
 fn tenant_field(method: &MethodDescriptor, path: &str) -> Option<TenantField> {

@@ -105,6 +105,8 @@ impl std::fmt::Debug for Migration {
 /// Puts a set together; [`build`](Self::build) sorts it and finds the mistakes.
 pub struct SetBuilder {
     name: &'static str,
+    about: &'static str,
+    settings: &'static str,
     migrations: Vec<Migration>,
     seeders: Vec<Arc<dyn Seeder>>,
 }
@@ -112,7 +114,21 @@ pub struct SetBuilder {
 impl SetBuilder {
     /// The name is the ledger's key: `[a-z0-9_]`, at most 63 bytes, never changed.
     pub fn new(name: &'static str) -> Self {
-        Self { name, migrations: Vec::new(), seeders: Vec::new() }
+        Self { name, about: "", settings: "{}", migrations: Vec::new(), seeders: Vec::new() }
+    }
+
+    /// What the set is for, in a sentence: a plugin's is shown to those who may install it.
+    #[must_use]
+    pub fn about(mut self, about: &'static str) -> Self {
+        self.about = about;
+        self
+    }
+
+    /// What a plugin is set to where nobody says otherwise: a JSON object.
+    #[must_use]
+    pub fn default_settings(mut self, settings: &'static str) -> Self {
+        self.settings = settings;
+        self
     }
 
     #[must_use]
@@ -140,7 +156,7 @@ impl SetBuilder {
     /// # Errors
     /// [`MigrationError::InvalidSet`] for a name or version out of shape and for a version that comes twice.
     pub fn build(self) -> Result<MigrationSet, MigrationError> {
-        let Self { name, mut migrations, seeders } = self;
+        let Self { name, about, settings, mut migrations, seeders } = self;
         let invalid = |reason: String| MigrationError::InvalidSet { set: name, reason };
         if !version::is_word(name) || name.len() > 63 {
             return Err(invalid("its name is not [a-z0-9_] of at most 63 bytes".into()));
@@ -152,8 +168,8 @@ impl SetBuilder {
         if let Some(twice) = migrations.windows(2).find(|pair| pair[0].version() == pair[1].version()) {
             return Err(invalid(format!("{} comes twice", twice[0].version())));
         }
-        let recorded = Default::default();
-        Ok(MigrationSet { name, inner: Arc::new(Inner { migrations, seeders, recorded }) })
+        let inner = Inner { about, settings, migrations, seeders, recorded: Default::default() };
+        Ok(MigrationSet { name, inner: Arc::new(inner) })
     }
 }
 
@@ -165,6 +181,8 @@ pub struct MigrationSet {
 }
 
 struct Inner {
+    about: &'static str,
+    settings: &'static str,
     migrations: Vec<Migration>,
     seeders: Vec<Arc<dyn Seeder>>,
     recorded: [OnceLock<Vec<Recording>>; Engine::COUNT],
@@ -173,6 +191,16 @@ struct Inner {
 impl MigrationSet {
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// What it is for; may be empty.
+    pub fn about(&self) -> &'static str {
+        self.inner.about
+    }
+
+    /// A JSON object.
+    pub fn default_settings(&self) -> &'static str {
+        self.inner.settings
     }
 
     /// In version order.
@@ -198,6 +226,8 @@ impl MigrationSet {
         self.must_contain(Some(version))?;
         let wanted = self.migrations().iter().filter(|migration| migration.version() <= version);
         let inner = Inner {
+            about: self.inner.about,
+            settings: self.inner.settings,
             migrations: wanted.cloned().collect(),
             seeders: self.inner.seeders.clone(),
             recorded: Default::default(),

@@ -18,6 +18,7 @@ pub struct Context {
     method: Arc<str>,
     deadline: Instant,
     peer: Option<SocketAddr>,
+    plugin: Option<Arc<str>>,
 }
 
 /// Who calls, as proven. Only the authentication layer makes one, so a value of
@@ -101,11 +102,21 @@ impl Caller {
 
 impl Context {
     pub(crate) fn new(caller: Caller, method: &str, deadline: Instant) -> Self {
-        Self { caller, method: method.into(), deadline, peer: None }
+        Self { caller, method: method.into(), deadline, peer: None, plugin: None }
     }
 
     pub(crate) fn with_peer(self, peer: Option<SocketAddr>) -> Self {
         Self { peer, ..self }
+    }
+
+    /// For an RPC of this plugin.
+    pub(crate) fn within(self, plugin: Option<Arc<str>>) -> Self {
+        Self { plugin, ..self }
+    }
+
+    /// The plugin that the RPC belongs to, which a user's company must have installed.
+    pub fn plugin(&self) -> Option<&str> {
+        self.plugin.as_deref()
     }
 
     /// Who calls.

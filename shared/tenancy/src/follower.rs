@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant, timeout};
 use tonic::{Status, Streaming};
 
 use crate::directory::Change;
-use crate::grpc_directory::{maintenance_retry, state};
+use crate::grpc_directory::{limits, maintenance_retry, plugins, state};
 use crate::{CachedDirectory, ConfigError, Directory, Revocations};
 
 /// How long the directory may take to begin a stream.
@@ -172,6 +172,8 @@ impl TenantFollower {
             generation: wire.placement_generation.unsigned_abs(),
             schema_version: wire.schema_version,
             maintenance_retry: maintenance_retry(wire.maintenance_retry_seconds),
+            limits: limits(wire.limits),
+            plugins: plugins(wire.plugins),
         };
         self.directory.apply(change).await;
     }

@@ -1,15 +1,20 @@
 //! The directory over gRPC: the catalog's.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tenantry_api::catalog::v1::resolve_tenant_response::Endpoint as Wire;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
-use tenantry_api::catalog::v1::{CompanyState, NetworkEndpoint, ResolveTenantRequest, ResolveTenantResponse};
+use tenantry_api::catalog::v1::{
+    CompanyState, InstalledTenantPlugin, NetworkEndpoint, ResolveTenantRequest, ResolveTenantResponse, TenantLimits,
+};
 use tenantry_ids::CompanyId;
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::{Reason, reason_of};
 use tokio::time::{Duration, Instant};
 
-use crate::{Directory, Endpoint, Placement, ResolveError, TenantState};
+use crate::{Directory, Endpoint, Limits, Placement, ResolveError, TenantState};
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,6 +64,8 @@ fn placement(tenant: CompanyId, answer: ResolveTenantResponse) -> Result<Placeme
         database: answer.database,
         endpoint,
         maintenance_retry: maintenance_retry(answer.maintenance_retry_seconds),
+        limits: limits(answer.limits),
+        plugins: plugins(answer.plugins),
     })
 }
 
@@ -69,6 +76,21 @@ fn malformed(what: &str) -> ResolveError {
 /// When callers are to come back, where somebody has said so.
 pub(crate) fn maintenance_retry(seconds: i32) -> Option<Duration> {
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+/// 0 is none.
+pub(crate) fn limits(wire: Option<TenantLimits>) -> Limits {
+    let wire = wire.unwrap_or_default();
+    let limit = |number: i32| u32::try_from(number).ok().and_then(NonZeroU32::new);
+    Limits {
+        requests_per_second: limit(wire.requests_per_second),
+        concurrent_requests: limit(wire.concurrent_requests),
+        connections: limit(wire.connections),
+    }
+}
+
+pub(crate) fn plugins(wire: Vec<InstalledTenantPlugin>) -> Arc<[Box<str>]> {
+    wire.into_iter().map(|plugin| plugin.name.into_boxed_str()).collect()
 }
 
 pub(crate) fn state(state: CompanyState) -> Option<TenantState> {

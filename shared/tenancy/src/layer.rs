@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tenantry_rpc::{Call, Caller, Context, Error, HttpRequest, HttpResponse, Middleware, Next, Reason, UserClaims};
 use tenantry_store::{driver, is_unavailable};
+use tokio::time::Instant;
 use tonic::Status;
 
-use crate::handle::TenantAccess;
+use crate::handle::{AccessGuard, TenantAccess};
+use crate::limits::{Limiter, Refused, Turn};
 use crate::{
-    CachedDirectory, CheckoutError, Directory, Placement, Pools, ResolveError, Revocations, TenancyError, TenantDb,
-    TenantState,
+    CachedDirectory, CheckoutError, Directory, LimitConfig, Placement, Pools, ResolveError, Revocations, TenancyError,
+    TenantDb, TenantState,
 };
 
 /// How long a caller waits before another try when something is away.
@@ -30,12 +32,19 @@ pub struct SchemaRange {
     pub newest: &'static str,
 }
 
+/// What ends with a request.
+struct UnderWay {
+    _access: AccessGuard,
+    _turn: Turn,
+}
+
 /// Opens the road for users' calls. Other callers' calls pass without a handle.
 pub struct TenancyLayer {
     directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
     revocations: Arc<Revocations>,
     pools: Arc<Pools>,
     schema: SchemaRange,
+    limiter: Arc<Limiter>,
 }
 
 impl TenancyLayer {
@@ -46,8 +55,9 @@ impl TenancyLayer {
         revocations: Arc<Revocations>,
         pools: Arc<Pools>,
         schema: SchemaRange,
+        limits: &LimitConfig,
     ) -> Self {
-        Self { directory, revocations, pools, schema }
+        Self { directory, revocations, pools, schema, limiter: Arc::new(Limiter::new(limits)) }
     }
 
     async fn placement(&self, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
@@ -65,11 +75,7 @@ impl TenancyLayer {
         self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)
     }
 
-    async fn access(
-        &self,
-        context: &Context,
-        claims: &UserClaims,
-    ) -> Result<(TenantAccess, crate::handle::AccessGuard), Error> {
+    async fn access(&self, context: &Context, claims: &UserClaims) -> Result<(TenantAccess, UnderWay), Error> {
         let placement = self.placement(claims).await?;
         // State before epoch: a suspended company's token says so.
         check_state(placement.state, placement.maintenance_retry)?;
@@ -80,8 +86,11 @@ impl TenancyLayer {
             return Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"));
         }
         self.schema.check(&placement.schema_version)?;
-        TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
-            .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))
+        check_plugin(context.plugin(), &placement)?;
+        let turn = self.limiter.begin(claims.tenant(), placement.limits, Instant::now()).map_err(refuse_turn)?;
+        let (access, guard) = TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
+            .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))?;
+        Ok((access, UnderWay { _access: guard, _turn: turn }))
     }
 }
 
@@ -151,6 +160,30 @@ fn check_state(state: TenantState, maintenance_retry: Option<Duration>) -> Resul
         | TenantState::Deleted
         | TenantState::Purged => error,
     })
+}
+
+fn check_plugin(needed: Option<&str>, placement: &Placement) -> Result<(), Error> {
+    match needed {
+        Some(plugin) if !placement.plugins.iter().any(|installed| **installed == *plugin) => {
+            let message = format!("the company has not installed the plugin {plugin}; one of its admins can");
+            Err(Error::new(Reason::PluginNotInstalled, message).with("plugin", plugin))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn refuse_turn(refused: Refused) -> Error {
+    match refused {
+        Refused::TooFast { retry_after } => {
+            let message =
+                "the company makes more requests per second than it may; try again later, or ask the operator";
+            Error::new(Reason::RateLimited, message).retry_after(retry_after)
+        }
+        Refused::TooManyAtOnce { retry_after } => {
+            let message = "the company has more requests under way than it may; try again later, or ask the operator";
+            Error::new(Reason::ConcurrencyLimited, message).retry_after(retry_after)
+        }
+    }
 }
 
 fn refuse_unresolved(error: ResolveError) -> Error {

@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
 use tenantry_ids::CompanyId;
+
+use crate::Limits;
 
 /// Everything that a request needs to know to reach one tenant's database.
 #[derive(Debug, Clone)]
@@ -31,6 +34,10 @@ pub struct Placement {
     /// When callers are to come back, where the tenant is in maintenance and
     /// somebody has said so.
     pub maintenance_retry: Option<Duration>,
+    /// What the tenant may ask of each process; what is not named is as the service is configured.
+    pub limits: Limits,
+    /// The names of the plugins that the tenant has installed.
+    pub plugins: Arc<[Box<str>]>,
 }
 
 /// The life of a company, as far as those who serve it care.

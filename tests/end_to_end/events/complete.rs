@@ -40,6 +40,10 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         "MembershipService/AcceptInvitation" => Event("member.joined"),
         "MembershipService/RemoveMember" => Event("member.removed"),
         "OperatorService/IssueOperatorToken" => Event("operator.signed_in"),
+        "PluginService/InstallPlugin" => Event("plugin.installation_begun"),
+        "PluginService/UninstallPlugin" => Event("plugin.uninstalled"),
+        "PlanService/UpdatePlan" => Event("plan.created"),
+        "PlanService/DeletePlan" => Event("plan.deleted"),
         "TenantDirectoryService/ReportSchemaVersions" => Event("company.schema_changed"),
         "TokenService/ChangePassword" => Event("user.password_changed"),
         "CompanyService/GetCompany"
@@ -50,6 +54,11 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         | "EventService/WatchEvents"
         | "KeyService/GetJwks"
         | "MembershipService/ListMembers"
+        | "PlanService/GetPlan"
+        | "PluginService/ListInstalledPlugins"
+        | "PluginService/ListPlugins"
+        | "TenantDirectoryService/ReportPlugins"
+        | "PlanService/ListPlans"
         | "TenantDirectoryService/ListTenants"
         | "TenantDirectoryService/ResolveTenant"
         | "TenantDirectoryService/WatchTenants"

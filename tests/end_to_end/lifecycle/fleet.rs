@@ -60,6 +60,7 @@ async fn an_older_report_does_not_count(sandbox: &Sandbox) -> anyhow::Result<()>
         database_id: tenants[0].database_id.clone(),
         schema_version: version.into(),
         sequence,
+        plugin: String::new(),
     };
     let migrator = Bearer(sandbox.service_token("migrator", "catalog")?);
     let send = async |reports: Vec<SchemaVersionReport>| {

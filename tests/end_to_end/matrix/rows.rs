@@ -104,9 +104,27 @@ rows! { world:
     "tenantry.catalog.v1.OperatorService/IssueOperatorToken" => json!({
         "credential": world.sandbox.operator_credential()?,
     }),
+    "tenantry.catalog.v1.PluginService/ListPlugins" [Elsewhere::OwnData] => json!({}),
+    "tenantry.catalog.v1.PluginService/InstallPlugin" => json!({
+        "company_id": world.one.id,
+        "plugin": world.plugin_to_install().await?,
+    }),
+    "tenantry.catalog.v1.PluginService/UninstallPlugin" => json!({
+        "company_id": world.one.id,
+        "plugin": world.installed_plugin().await?,
+    }),
+    "tenantry.catalog.v1.PluginService/ListInstalledPlugins" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.PlanService/GetPlan" => json!({ "name": world.plan().await? }),
+    "tenantry.catalog.v1.PlanService/ListPlans" => json!({}),
+    "tenantry.catalog.v1.PlanService/UpdatePlan" => json!({
+        "plan": { "name": fresh_id(), "limits": { "connections": 5 } },
+        "allow_missing": true,
+    }),
+    "tenantry.catalog.v1.PlanService/DeletePlan" => json!({ "name": world.plan().await? }),
     "tenantry.catalog.v1.TenantDirectoryService/ResolveTenant" => json!({ "company_id": world.one.id }),
     "tenantry.catalog.v1.TenantDirectoryService/WatchTenants" => json!({}),
     "tenantry.catalog.v1.TenantDirectoryService/ListTenants" => json!({ "page_size": 10 }),
+    "tenantry.catalog.v1.TenantDirectoryService/ReportPlugins" => json!({}),
     "tenantry.catalog.v1.TenantDirectoryService/ReportSchemaVersions" => json!({
         "reports": [{
             "company_id": world.one.id,
@@ -376,6 +394,6 @@ fn fresh_code() -> String {
     [number / 26 % 26, number % 26].iter().filter_map(|at| ('A'..='Z').nth(*at)).collect()
 }
 
-fn fresh_id() -> String {
+pub(crate) fn fresh_id() -> String {
     Uuid::now_v7().to_string()
 }

@@ -223,6 +223,29 @@ impl World {
         self.wire.ask(&rpc, Some(&self.operator.token), body).await
     }
 
+    /// A new plan's name.
+    pub(crate) async fn plan(&self) -> anyhow::Result<String> {
+        let plan = json!({ "plan": { "name": rows::fresh_id() }, "allow_missing": true });
+        let rpc = "tenantry.catalog.v1.PlanService/UpdatePlan";
+        text(&self.wire.ask(rpc, Some(&self.operator.token), plan).await?, "name")
+    }
+
+    /// One that the first company does not have.
+    pub(crate) async fn plugin_to_install(&self) -> anyhow::Result<&'static str> {
+        let rpc = "tenantry.catalog.v1.PluginService/UninstallPlugin";
+        let body = json!({ "company_id": self.one.id, "plugin": self.installed_plugin().await? });
+        self.wire.ask(rpc, Some(&self.operator.token), body).await?;
+        Ok("sms")
+    }
+
+    /// One that the first company has.
+    pub(crate) async fn installed_plugin(&self) -> anyhow::Result<&'static str> {
+        let rpc = "tenantry.catalog.v1.PluginService/InstallPlugin";
+        let body = json!({ "company_id": self.one.id, "plugin": "sms" });
+        self.wire.ask(rpc, Some(&self.operator.token), body).await?;
+        Ok("sms")
+    }
+
     async fn operate(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
         let rpc = format!("tenantry.catalog.v1.CompanyService/{rpc}");
         self.wire.ask(&rpc, Some(&self.operator.token), body).await

@@ -34,7 +34,7 @@ pub struct Migrate {
 
 impl Migrate {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> anyhow::Result<Exit> {
-        let target = Some(DatabaseTarget { database: Some(Database::Central(true)) });
+        let target = Some(DatabaseTarget { database: Some(Database::Central(true)), ..Default::default() });
         let request = MigrateRequest { target, version: self.to.unwrap_or_default() };
         let done = session.migrations().migrate(session.request(request)?).await?.into_inner();
         one::report(output, &done)?;
@@ -96,6 +96,10 @@ pub struct MigrateTenants {
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
 
+    /// This plugin's tables, in the databases that have them.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    plugin: String,
+
     /// Takes migrations back where a database is newer than that.
     #[arg(long)]
     allow_rollback: bool,
@@ -125,6 +129,7 @@ impl MigrateTenants {
         let request = CreateRolloutRequest {
             targets: Some(targets),
             version: self.to.unwrap_or_default(),
+            plugin: self.plugin,
             policy: Some(self.policy.message()),
             allow_rollback: self.allow_rollback,
             validate_only: self.dry_run,

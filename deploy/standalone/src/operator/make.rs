@@ -208,6 +208,7 @@ use tenantry_migration::{MigrationError, MigrationSet, SetBuilder};
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("plugin_{plugin}")
+        .about("What the plugin {plugin} is for, in a sentence.")
         .build()
 }
 "#;

@@ -32,6 +32,10 @@ pub struct OneDatabase {
     /// The central database.
     #[arg(long, group = "database")]
     central: bool,
+
+    /// This plugin's tables in the company's database.
+    #[arg(long, value_name = "NAME", default_value = "", conflicts_with = "central")]
+    plugin: String,
 }
 
 impl OneDatabase {
@@ -40,7 +44,7 @@ impl OneDatabase {
             Some(company) => Database::CompanyId(session.company_id(company).await?),
             None => Database::Central(true),
         };
-        Ok(DatabaseTarget { database: Some(database) })
+        Ok(DatabaseTarget { database: Some(database), plugin: self.plugin.clone() })
     }
 
     pub(crate) async fn seed(self, session: &Session, output: &Output) -> anyhow::Result<Exit> {
@@ -58,6 +62,10 @@ pub struct MigrateTenant {
     #[arg(long, value_name = "VERSION")]
     to: Option<String>,
 
+    /// This plugin's tables in the company's database.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    plugin: String,
+
     /// Accepted for those who are used to it: what a migration could be confirmed against is a lock or a checksum, and
     /// neither is ever skipped.
     #[arg(long)]
@@ -66,7 +74,7 @@ pub struct MigrateTenant {
 
 impl MigrateTenant {
     pub(crate) async fn run(self, session: &Session, output: &Output) -> anyhow::Result<Exit> {
-        let database = OneDatabase { company: Some(self.company), central: false };
+        let database = OneDatabase { company: Some(self.company), central: false, plugin: self.plugin };
         let target = Some(database.target(session).await?);
         let request = MigrateRequest { target, version: self.to.unwrap_or_default() };
         report(output, &session.migrations().migrate(session.request(request)?).await?.into_inner())
@@ -147,6 +155,10 @@ pub struct Status {
     /// The central database.
     #[arg(long, conflicts_with = "company")]
     central: bool,
+
+    /// This plugin's tables in the company's database.
+    #[arg(long, value_name = "NAME", default_value = "", requires = "company")]
+    plugin: String,
 }
 
 impl Status {
@@ -154,7 +166,7 @@ impl Status {
         if self.company.is_none() && !self.central {
             return fleet::status(session, output).await;
         }
-        let database = OneDatabase { company: self.company, central: self.central };
+        let database = OneDatabase { company: self.company, central: self.central, plugin: self.plugin };
         let request = GetMigrationStatusRequest { target: Some(database.target(session).await?) };
         let status = session.migrations().get_migration_status(session.request(request)?).await?.into_inner();
         output.answer("tenantry.migrator.v1.MigrationStatus", &status, status_text)?;

@@ -11,10 +11,11 @@ use super::adoption;
 use super::attempt::{Attempt, repeat};
 use super::replay::Replayable;
 use super::{App, placement, provisioning};
-use crate::domain::{CompanyName, Email, Labels, Role, Slug, SlugChoice, State};
+use crate::domain::{CompanyName, Email, Labels, Limits, Role, Slug, SlugChoice, State};
 use crate::secrets::TenantPassword;
 pub(crate) use crate::store::companies::Filter;
 use crate::store::entities::{company, company_database, provisioning_step};
+use crate::store::plans::{self, PlanTable};
 use crate::store::{CentralTx, StoreError, companies, events, people, provisioning as steps};
 
 /// A company as it is to be.
@@ -52,6 +53,8 @@ pub(crate) struct CompanyView {
     pub(crate) company: company::Model,
     pub(crate) database: Option<company_database::Model>,
     pub(crate) steps: Vec<provisioning_step::Model>,
+    /// With what its plan says.
+    pub(crate) limits: Limits,
 }
 
 /// What one company is asked for by.
@@ -265,7 +268,8 @@ pub(crate) async fn get(app: &App, wanted: Wanted) -> Result<CompanyView, Error>
 pub(super) async fn with_steps(app: &App, company: company::Model) -> Result<CompanyView, Error> {
     let database = companies::database_of(&app.db, company.id).await?;
     let steps = steps::steps(&app.db, company.id).await?;
-    Ok(CompanyView { company, database, steps })
+    let limits = plans::effective(&app.db, &company).await?;
+    Ok(CompanyView { company, database, steps, limits })
 }
 
 pub(super) fn not_found() -> Error {
@@ -277,9 +281,10 @@ pub(crate) async fn list(app: &App, filter: &Filter, page: Page) -> Result<(Vec<
     let mut rows = companies::list(&app.db, filter, page.after, page.size + 1).await?;
     let next = page.cut(LIST, &mut rows, |row| row.id.0);
     let mut databases = companies::databases_of(&app.db, rows.iter().map(|row| row.id)).await?;
+    let plans = PlanTable::read(&app.db).await?;
     let view = |company: company::Model| {
-        let database = databases.remove(&company.id);
-        CompanyView { company, database, steps: Vec::new() }
+        let (database, limits) = (databases.remove(&company.id), plans.effective(&company));
+        CompanyView { company, database, steps: Vec::new(), limits }
     };
     Ok((rows.into_iter().map(view).collect(), next))
 }

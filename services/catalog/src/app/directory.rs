@@ -1,5 +1,7 @@
 //! Where tenants live, for the data plane.
 
+use std::collections::HashSet;
+
 use tenantry_api::catalog::v1::resolve_tenant_response::Endpoint;
 use tenantry_api::catalog::v1::{CompanyState, FileEndpoint, NetworkEndpoint, ResolveTenantResponse};
 use tenantry_ids::CompanyId;
@@ -8,10 +10,10 @@ use url::Url;
 
 use super::App;
 use super::companies::database_owner;
-use crate::grpc::convert::company_state;
+use crate::grpc::convert::{company_state, installed_plugins, limits_shown};
 use crate::secrets::TenantPassword;
 use crate::store::entities::{company_database, database_server};
-use crate::store::{companies, servers};
+use crate::store::{companies, plans, plugins, servers};
 
 /// One tenant's placement, with its own credential once there is a database.
 pub(crate) async fn resolve(app: &App, context: &Context, id: CompanyId) -> Result<ResolveTenantResponse, Error> {
@@ -24,6 +26,8 @@ pub(crate) async fn resolve(app: &App, context: &Context, id: CompanyId) -> Resu
         state: company_state(company.state).into(),
         access_epoch: company.access_epoch,
         maintenance_retry_seconds: company.maintenance_retry_s.unwrap_or_default(),
+        limits: limits_shown(plans::effective(&app.db, &company).await?),
+        plugins: installed_plugins(plugins::installed(&app.db, &HashSet::from([id])).await?.remove(&id)),
         ..Default::default()
     };
     let Some(database) = companies::database_of(&app.db, id).await? else { return Ok(answer) };

@@ -9,7 +9,7 @@ use super::App;
 use super::attempt::{Attempt, repeat};
 use crate::store::entities::{company, company_database};
 pub(crate) use crate::store::fleet::Report;
-use crate::store::{changes, companies, events, fleet};
+use crate::store::{CentralTx, StoreError, changes, companies, events, fleet, plugins};
 
 /// The name of the list of tenants in page tokens.
 pub(crate) const LIST: &str = "tenants";
@@ -27,7 +27,7 @@ pub(crate) async fn list(app: &App, only: &[CompanyId], page: Page) -> Result<Ve
 /// Notes the reports that are newer than what is known, all or none; how many there were.
 pub(crate) async fn report(app: &App, context: &Context, mut reports: Vec<Report>) -> Result<usize, Error> {
     // In one order, so that two batches at once do not wait for each other in a circle.
-    reports.sort_by_key(|report| (report.database, report.sequence));
+    reports.sort_by(|a, b| (a.database, &a.plugin, a.sequence).cmp(&(b.database, &b.plugin, b.sequence)));
     let actor = context.caller().subject();
     repeat(|| attempt(app, &actor, &reports)).await
 }
@@ -36,8 +36,15 @@ async fn attempt(app: &App, actor: &str, reports: &[Report]) -> Result<usize, At
     let now = app.now();
     let tx = app.db.begin().await?;
     let mut known = fleet::versions(&tx, reports.iter().map(|report| report.database)).await?;
-    let (mut accepted, mut news) = (0, Vec::new());
+    let (mut accepted, mut news, mut told) = (0, Vec::new(), Vec::new());
     for report in reports {
+        if let Some(plugin) = &report.plugin {
+            if note_plugin(&tx, report, plugin).await? {
+                accepted += 1;
+                told.push(report.company);
+            }
+            continue;
+        }
         if !fleet::note_version(&tx, report, now).await? {
             continue;
         }
@@ -53,10 +60,14 @@ async fn attempt(app: &App, actor: &str, reports: &[Report]) -> Result<usize, At
             });
         }
     }
-    let changed: Vec<_> = news.iter().filter_map(|event| event.company).collect();
+    let changed: Vec<_> = news.iter().filter_map(|event| event.company).chain(told).collect();
     events::append_all(&tx, news, now).await?;
     changes::append(&tx, changed, now).await?;
     tx.commit().await?;
     app.changes.wake();
     Ok(accepted)
+}
+
+async fn note_plugin(tx: &CentralTx, report: &Report, plugin: &str) -> Result<bool, StoreError> {
+    plugins::note_version(tx, (report.company, report.database), plugin, (&report.version, report.sequence)).await
 }

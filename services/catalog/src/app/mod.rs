@@ -14,6 +14,8 @@ pub(crate) mod members;
 pub(crate) mod operators;
 pub(crate) mod passwords;
 mod placement;
+pub(crate) mod plans;
+pub(crate) mod plugins;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod rotation;
@@ -47,6 +49,8 @@ pub(crate) struct App {
     pub(crate) progress: Progress,
     /// As `progress`, of credentials.
     pub(crate) rotations: Progress,
+    /// As `progress`, of plugins.
+    pub(crate) installations: Progress,
     pub(crate) changes: Changes,
     /// The migrator, with this service's identity. It need not be there yet.
     pub(crate) migrator: MigratorClient,

@@ -8,9 +8,9 @@ use super::App;
 use super::attempt::{Attempt, repeat};
 use super::companies::{CompanyView, not_found, slug_taken, some, with_steps};
 use super::lifecycle::{expect_revision, refused, save, standing};
-use crate::domain::{Action, CompanyName, Labels, Slug, transition};
-use crate::store::companies;
+use crate::domain::{Action, CompanyName, Labels, Limits, Slug, transition};
 use crate::store::entities::company;
+use crate::store::{changes, companies};
 
 /// The new values; `None` stays as it is.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,7 @@ pub(crate) struct Changes {
     pub(crate) plan: Option<String>,
     /// Empty takes it away.
     pub(crate) region: Option<String>,
+    pub(crate) limits: Option<Limits>,
 }
 
 /// Changes a company that still has this revision, if one is given.
@@ -34,6 +35,7 @@ pub(crate) async fn update(
 ) -> Result<CompanyView, Error> {
     let actor = context.caller().subject();
     let company = repeat(|| attempt(app, &actor, id, revision, changes)).await?;
+    app.changes.wake();
     with_steps(app, company).await
 }
 
@@ -56,7 +58,11 @@ async fn attempt(
         return Err(slug_taken().into());
     }
     let payload = json!({ "before": described(&before), "after": described(&after) });
+    let limits_may_differ = (before.own_limits(), &before.plan) != (after.own_limits(), &after.plan);
     let saved = save(app, &tx, (&before, after), (Action::Update, payload), actor).await?;
+    if limits_may_differ {
+        changes::append(&tx, [id], app.now()).await?;
+    }
     tx.commit().await?;
     Ok(saved)
 }
@@ -67,12 +73,16 @@ impl Changes {
             Some(new) => some(new),
             None => old.clone(),
         };
+        let limits = self.limits.unwrap_or_else(|| before.own_limits());
         company::Model {
             name: self.name.as_ref().map_or_else(|| before.name.clone(), |name| name.as_str().to_owned()),
             slug: self.slug.as_ref().map_or_else(|| before.slug.clone(), |slug| slug.as_str().to_owned()),
             labels: self.labels.as_ref().map_or_else(|| before.labels.clone(), Labels::to_json),
             plan: text(&self.plan, &before.plan),
             region: text(&self.region, &before.region),
+            own_requests_per_second: limits.requests_per_second,
+            own_concurrent_requests: limits.concurrent_requests,
+            own_connections: limits.connections,
             ..before.clone()
         }
     }
@@ -81,6 +91,6 @@ impl Changes {
 fn described(company: &company::Model) -> serde_json::Value {
     json!({
         "name": company.name, "slug": company.slug, "labels": company.labels, "plan": company.plan,
-        "region": company.region,
+        "region": company.region, "limits": company.own_limits().to_json(),
     })
 }

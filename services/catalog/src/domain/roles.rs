@@ -19,6 +19,7 @@ pub(crate) enum Role {
 const VIEWER: &[&str] = &[
     "catalog.companies.read",
     "catalog.password.write",
+    "catalog.plugins.read",
     "crm.people.read",
     "crm.places.read",
     "crm.devices.read",
@@ -35,7 +36,7 @@ const MEMBER: &[&str] = &[
     "crm.transactions.write",
     "crm.tickets.write",
 ];
-const ADMIN: &[&str] = &["catalog.events.read", "catalog.members.write", "crm.audit.read"];
+const ADMIN: &[&str] = &["catalog.events.read", "catalog.members.write", "catalog.plugins.write", "crm.audit.read"];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
 
 /// What operators may do. Nothing in a company's database: for that they act for
@@ -46,6 +47,10 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.companies.list",
     "catalog.companies.sign_out",
     "catalog.events.read",
+    "catalog.plans.read",
+    "catalog.plans.write",
+    "catalog.plugins.read",
+    "catalog.plugins.write",
     "catalog.servers.read",
     "catalog.servers.write",
     "migrator.databases.read",

@@ -14,7 +14,7 @@ use tenantry_rpc::{Call, Caller, Context, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
 use super::company_requests as parse;
-use super::convert::{company, company_for_operator, rotated_credential};
+use super::convert::{company, company_for_operator, limits_shown, rotated_credential};
 use crate::app::companies::{self, CompanyView, NewCompany, NewOwner, Traits};
 use crate::app::lifecycle::{self, Ask};
 use crate::app::replay::Replayable;
@@ -187,6 +187,8 @@ impl CompanyGrpc {
 fn as_seen_by(caller: &Caller, view: CompanyView) -> Company {
     match caller {
         Caller::Operator(_) => company_for_operator(view),
-        Caller::User(_) | Caller::Service(_) | Caller::Anonymous => company(view.company),
+        Caller::User(_) | Caller::Service(_) | Caller::Anonymous => {
+            Company { effective_limits: limits_shown(view.limits), ..company(view.company) }
+        }
     }
 }

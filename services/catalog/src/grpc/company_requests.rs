@@ -12,6 +12,7 @@ use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Error, Violations};
 
 use super::convert::state_of;
+use super::plans::limits;
 use crate::app::companies::{self, Filter, Traits, Wanted};
 use crate::app::lifecycle::Ask;
 use crate::app::updates::Changes;
@@ -27,7 +28,7 @@ const MAX_RETRY_S: i32 = 86_400;
 const MAX_STATES: usize = 16;
 
 /// The fields that a mask can name.
-const FIELDS: [&str; 5] = ["name", "slug", "labels", "plan", "region"];
+const FIELDS: [&str; 6] = ["name", "slug", "labels", "plan", "region", "limits"];
 
 pub(super) fn wanted(body: GetCompanyRequest) -> Result<Wanted, Error> {
     let mut violations = Violations::new();
@@ -98,8 +99,9 @@ pub(super) fn update(body: UpdateCompanyRequest) -> Result<(CompanyId, Option<i6
     };
     let (plan, region) = (word("plan", &company.plan), word("region", &company.region));
     let labels = named("labels").then(|| Labels::parse(&mut violations, "company.labels", company.labels));
+    let limits = named("limits").then(|| limits(&mut violations, "company.limits", company.limits));
     let id = violations.finish(id)?;
-    Ok((id, revision, Changes { name, slug, labels, plan, region }))
+    Ok((id, revision, Changes { name, slug, labels, plan, region, limits }))
 }
 
 /// The fields that a mask names (AIP-134): an empty one names every field that is
@@ -110,8 +112,9 @@ fn masked(violations: &mut Violations, paths: Vec<String>, company: &Company) ->
         return owned(&FIELDS);
     }
     if paths.is_empty() {
-        let Company { name, slug, labels, plan, region, .. } = company;
-        let set = [!name.is_empty(), !slug.is_empty(), !labels.is_empty(), !plan.is_empty(), !region.is_empty()];
+        let Company { name, slug, labels, plan, region, limits, .. } = company;
+        let set = [name, slug, plan, region].map(|text| !text.is_empty());
+        let set = [set[0], set[1], !labels.is_empty(), set[2], set[3], limits.is_some()];
         return owned(&FIELDS.into_iter().zip(set).filter_map(|(field, set)| set.then_some(field)).collect::<Vec<_>>());
     }
     for path in paths.iter().filter(|path| !FIELDS.contains(&path.as_str())) {

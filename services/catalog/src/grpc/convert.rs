@@ -4,13 +4,16 @@ use chrono::{DateTime, Datelike, Utc};
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Timestamp};
 use serde_json::Value as Json;
-use tenantry_api::catalog::v1::{Company, CompanyState, ProvisioningStep, RotateDatabaseCredentialResponse, StepState};
+use tenantry_api::catalog::v1::{
+    Company, CompanyState, InstalledTenantPlugin, ProvisioningStep, RotateDatabaseCredentialResponse, StepState,
+    TenantLimits,
+};
 use tenantry_rpc::Violations;
 
 use crate::app::companies::CompanyView;
 use crate::app::rotation::Rotated;
-use crate::domain::Labels;
-use crate::store::entities::{company, provisioning_step};
+use crate::domain::{Labels, Limits};
+use crate::store::entities::{company, company_plugin, provisioning_step};
 
 pub(crate) fn timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: time.timestamp(), nanos: time.timestamp_subsec_nanos().cast_signed() }
@@ -51,6 +54,22 @@ fn value_of(json: Json) -> prost_types::Value {
         Json::Object(_) => Kind::StructValue(structure(json)),
     };
     prost_types::Value { kind: Some(kind) }
+}
+
+/// Not set where there is none.
+pub(crate) fn limits_shown(limits: Limits) -> Option<TenantLimits> {
+    let Limits { requests_per_second, concurrent_requests, connections } = limits;
+    (limits != Limits::default()).then_some(TenantLimits { requests_per_second, concurrent_requests, connections })
+}
+
+/// Those that a company can be served by.
+pub(crate) fn installed_plugins(rows: Option<Vec<company_plugin::Model>>) -> Vec<InstalledTenantPlugin> {
+    let installed = rows.unwrap_or_default().into_iter();
+    let named = |row: company_plugin::Model| InstalledTenantPlugin {
+        name: row.plugin,
+        schema_version: row.schema_version.unwrap_or_default(),
+    };
+    installed.map(named).collect()
 }
 
 pub(crate) fn company_state(state: company::State) -> CompanyState {
@@ -99,6 +118,8 @@ pub(crate) fn company_for_operator(view: CompanyView) -> Company {
         database_server,
         schema_version,
         purge_time: view.company.purge_at.map(timestamp),
+        limits: limits_shown(view.company.own_limits()),
+        effective_limits: limits_shown(view.limits),
         ..company(view.company)
     }
 }

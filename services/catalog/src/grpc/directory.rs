@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryService;
 use tenantry_api::catalog::v1::{
-    ListTenantsRequest, ListTenantsResponse, ReportSchemaVersionsRequest, ReportSchemaVersionsResponse,
-    ResolveTenantRequest, ResolveTenantResponse, SchemaVersionReport, Tenant as TenantMessage, WatchTenantsRequest,
-    WatchTenantsResponse,
+    ListTenantsRequest, ListTenantsResponse, ReportPluginsRequest, ReportPluginsResponse, ReportSchemaVersionsRequest,
+    ReportSchemaVersionsResponse, ResolveTenantRequest, ResolveTenantResponse, SchemaVersionReport,
+    Tenant as TenantMessage, WatchTenantsRequest, WatchTenantsResponse,
 };
 use tenantry_ids::CompanyId;
 use tenantry_rpc::paging::{Page, PageSizes};
@@ -15,10 +15,11 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::convert::{company_state, visible_slug};
+use super::plugins::parse_report;
 use super::room::fitting;
 use super::watching::{TenantCursor, watched};
 use crate::app::fleet::{self, Report, Tenant};
-use crate::app::{App, changes, directory};
+use crate::app::{App, changes, directory, plugins};
 use crate::domain::Labels;
 
 /// A rollout reads the whole fleet, so its pages are large.
@@ -26,6 +27,7 @@ const PAGES: PageSizes = PageSizes { default: 1_000, most: 5_000 };
 const MAX_IDS: usize = 1_000;
 const MAX_REPORTS: usize = 1_000;
 const MAX_VERSION_CHARS: usize = 100;
+const MAX_PLUGIN_CHARS: usize = 63;
 
 pub(crate) struct DirectoryGrpc(pub(crate) Arc<App>);
 
@@ -63,6 +65,15 @@ impl TenantDirectoryService for DirectoryGrpc {
         Ok(Response::new(Box::pin(answers)))
     }
 
+    async fn report_plugins(
+        &self,
+        request: Request<ReportPluginsRequest>,
+    ) -> Result<Response<ReportPluginsResponse>, Status> {
+        let reported = parse_report(&self.0, Call::open(request)?.body.plugins)?;
+        plugins::report(&self.0, reported).await?;
+        Ok(Response::new(ReportPluginsResponse {}))
+    }
+
     async fn report_schema_versions(
         &self,
         request: Request<ReportSchemaVersionsRequest>,
@@ -93,7 +104,9 @@ fn parse_reports(reports: Vec<SchemaVersionReport>) -> Result<Vec<Report>, Error
         let company = violations.parse(&field("company_id"), &report.company_id);
         let database = violations.parse(&field("database_id"), &report.database_id);
         let (company, database) = company.zip(database)?;
-        Some(Report { company, database, version, sequence: report.sequence })
+        let plugin = violations.optional_text(&field("plugin"), &report.plugin, MAX_PLUGIN_CHARS);
+        let plugin = Some(plugin).filter(|plugin| !plugin.is_empty());
+        Some(Report { company, database, plugin, version, sequence: report.sequence })
     });
     let parsed = parsed.collect();
     violations.finish(Some(parsed))

@@ -5,7 +5,7 @@ use tenantry_api::catalog::v1::{
     Revocation, TenantChange, WatchHeartbeat, WatchResync, WatchStart, WatchTenantsResponse,
 };
 
-use super::convert::{company_state, timestamp};
+use super::convert::{company_state, installed_plugins, limits_shown, timestamp};
 use super::cursor::Cursor;
 use crate::app::changes::{Event, Message, News, Revoked, TenantNow};
 
@@ -35,6 +35,8 @@ fn tenant(now: TenantNow) -> TenantChange {
         placement_generation: now.generation,
         schema_version: now.schema_version,
         maintenance_retry_seconds: now.maintenance_retry_s,
+        limits: limits_shown(now.limits),
+        plugins: installed_plugins(Some(now.plugins)),
     }
 }
 

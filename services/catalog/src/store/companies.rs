@@ -49,6 +49,9 @@ pub(crate) async fn insert(
         deleted_from: Set(None),
         purge_at: Set(None),
         purge_begun_at: Set(None),
+        own_requests_per_second: Set(0),
+        own_concurrent_requests: Set(0),
+        own_connections: Set(0),
     };
     Ok(row.insert(db.raw()).await?)
 }

@@ -34,6 +34,8 @@ pub(crate) async fn tenants(
 pub(crate) struct Report {
     pub(crate) company: CompanyId,
     pub(crate) database: DatabaseId,
+    /// Of this plugin's tables, instead of those that every company has.
+    pub(crate) plugin: Option<String>,
     pub(crate) version: String,
     /// The higher one is the newer one.
     pub(crate) sequence: i64,

@@ -8,6 +8,8 @@ pub(crate) mod events;
 pub(crate) mod fleet;
 pub(crate) mod keys;
 pub(crate) mod people;
+pub(crate) mod plans;
+pub(crate) mod plugins;
 pub(crate) mod provisioning;
 pub(crate) mod rotations;
 pub(crate) mod schema;

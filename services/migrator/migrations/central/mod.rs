@@ -13,6 +13,8 @@ mod m20260101_000800_rotations;
 mod m20260101_000850_adoptions;
 mod m20260101_000900_event_log;
 mod m20260101_001000_placement;
+mod m20260101_001100_limits;
+mod m20260101_001200_plugins;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -28,5 +30,7 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000850_adoptions::Migration)
         .add(m20260101_000900_event_log::Migration)
         .add(m20260101_001000_placement::Migration)
+        .add(m20260101_001100_limits::Migration)
+        .add(m20260101_001200_plugins::Migration)
         .build()
 }

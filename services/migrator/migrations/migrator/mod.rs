@@ -9,6 +9,7 @@ mod m20260101_000400_rollouts;
 mod m20260101_000450_credentials;
 mod m20260101_000500_spares;
 mod m20260101_000600_adoptions;
+mod m20260101_000700_plugins;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("migrator")
@@ -20,5 +21,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000450_credentials::Migration)
         .add(m20260101_000500_spares::Migration)
         .add(m20260101_000600_adoptions::Migration)
+        .add(m20260101_000700_plugins::Migration)
         .build()
 }

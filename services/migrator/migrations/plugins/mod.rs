@@ -2,6 +2,8 @@
 
 use tenantry_migration::{MigrationError, MigrationSet};
 
+mod sms;
+
 pub(super) fn sets() -> Result<Vec<MigrationSet>, MigrationError> {
-    Ok(vec![])
+    Ok(vec![sms::set()?])
 }

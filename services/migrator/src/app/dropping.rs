@@ -10,7 +10,7 @@ use crate::ident::{Ident, Logins};
 use crate::servers::ServerError;
 use crate::store::StoreError;
 use crate::store::claims::{self, Claim, ClaimState, NewClaim};
-use crate::store::drift;
+use crate::store::{drift, plugins};
 
 /// A database that is not wanted any more.
 pub(crate) struct Unwanted {
@@ -37,6 +37,7 @@ pub(crate) async fn drop_database(app: &App, unwanted: Unwanted) -> Result<(), E
         false => server.drop_database(&name, &roles, confirmed).await?,
     }
     drift::forget(&app.db, claim.database_id).await?;
+    plugins::forget(app.db.raw(), claim.database_id).await?;
     claims::note_state(&app.db, claim.database_id, ClaimState::Dropped, app.clock.now()).await?;
     tracing::info!(audit = "database.dropped", tenant = %claim.company_id, database = claim.name, "a database was dropped");
     Ok(())

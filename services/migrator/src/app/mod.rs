@@ -7,6 +7,7 @@ pub(crate) mod databases;
 pub(crate) mod drift;
 pub(crate) mod dropping;
 pub(crate) mod fleet;
+pub(crate) mod plugins;
 pub(crate) mod reporter;
 pub(crate) mod rollouts;
 pub(crate) mod spares;
@@ -43,6 +44,7 @@ pub(crate) struct App {
     pub(crate) prefix: Prefix,
     pub(crate) tenant_set: MigrationSet,
     pub(crate) central_set: MigrationSet,
+    pub(crate) plugins: plugins::Plugins,
     pub(crate) settings: Settings,
     pub(crate) rollouts: rollouts::Wake,
     pub(crate) reporter: reporter::Reporter,
@@ -68,6 +70,11 @@ pub(crate) struct Settings {
 }
 
 impl App {
+    /// The tenants' set or a plugin's, by its name; `None` where this migrator does not have it.
+    pub(crate) fn set_named(&self, name: &str) -> Option<&MigrationSet> {
+        if name == self.tenant_set.name() { Some(&self.tenant_set) } else { self.plugins.of_set(name) }
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }

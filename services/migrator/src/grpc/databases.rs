@@ -3,8 +3,8 @@ use std::sync::Arc;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseService;
 use tenantry_api::migrator::v1::{
     Adoption, CheckAdoptionRequest, CreateTenantDatabaseRequest, CredentialSlot, DropTenantDatabaseRequest,
-    GetTenantDatabaseRequest, LockTenantCredentialRequest, PasswordVerifier, SeedTenantDatabaseRequest,
-    SetTenantCredentialRequest, TenantDatabase,
+    DropTenantPluginRequest, GetTenantDatabaseRequest, InstallTenantPluginRequest, LockTenantCredentialRequest,
+    PasswordVerifier, SeedTenantDatabaseRequest, SetTenantCredentialRequest, TenantDatabase, TenantPlugin,
 };
 use tenantry_rpc::{Call, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use super::convert::timestamp;
 use crate::app::App;
 use crate::app::adoption::{self, ToAdopt};
+use crate::app::commands::{self, Command, Order, Target};
 use crate::app::credentials::{self, Credential};
 use crate::app::databases::{self, NewDatabase};
 use crate::app::dropping::{self, Unwanted};
@@ -73,6 +74,28 @@ impl TenantDatabaseService for TenantDatabaseGrpc {
         let call = Call::open(request)?;
         let claim = databases::seed_database(&self.0, parse_field("company_id", &call.body.company_id)?).await?;
         Ok(Response::new(self.convert(claim)?))
+    }
+
+    async fn install_tenant_plugin(
+        &self,
+        request: Request<InstallTenantPluginRequest>,
+    ) -> Result<Response<TenantPlugin>, Status> {
+        let call = Call::open(request)?;
+        let InstallTenantPluginRequest { company_id, plugin } = call.body;
+        let target = Target::Plugin(parse_field("company_id", &company_id)?, plugin.clone());
+        let order = Order { target, command: Command::Migrate { version: None }, force: false };
+        let report = commands::carry_out(&self.0, &call.context, order).await?;
+        let schema_version = report.to.unwrap_or_default();
+        Ok(Response::new(TenantPlugin { company_id, plugin, schema_version }))
+    }
+
+    async fn drop_tenant_plugin(&self, request: Request<DropTenantPluginRequest>) -> Result<Response<()>, Status> {
+        let call = Call::open(request)?;
+        let target = Target::Plugin(parse_field("company_id", &call.body.company_id)?, call.body.plugin);
+        // Its caller was asked whether the data may go.
+        let order = Order { target, command: Command::Reset, force: true };
+        commands::carry_out(&self.0, &call.context, order).await?;
+        Ok(Response::new(()))
     }
 
     async fn drop_tenant_database(&self, request: Request<DropTenantDatabaseRequest>) -> Result<Response<()>, Status> {

@@ -50,6 +50,7 @@ impl MigrationService for MigrationGrpc {
     async fn fresh(&self, request: Request<FreshRequest>) -> Result<Response<MigrationReport>, Status> {
         let call = Call::open(request)?;
         let command = Command::Fresh { seed: call.body.seed };
+        refuse_plugin(call.body.target.as_ref())?;
         self.carry_out(&call.context, call.body.target, command, call.body.force).await
     }
 
@@ -65,7 +66,7 @@ impl MigrationService for MigrationGrpc {
         let call = Call::open(request)?;
         let mut violations = Violations::new();
         let target = parse_target(&mut violations, call.body.target);
-        let look = commands::look(&self.0, violations.finish(target)?).await?;
+        let look = commands::look(&self.0, &violations.finish(target)?).await?;
         Ok(Response::new(status_message(look)))
     }
 
@@ -98,14 +99,30 @@ impl MigrationGrpc {
 }
 
 fn parse_target(violations: &mut Violations, target: Option<DatabaseTarget>) -> Option<Target> {
-    match target.and_then(|target| target.database) {
-        Some(Database::CompanyId(id)) => violations.parse("target.company_id", &id).map(Target::Company),
-        Some(Database::Central(true)) => Some(Target::Central),
+    let DatabaseTarget { database, plugin } = target.unwrap_or_default();
+    match database {
+        Some(Database::CompanyId(id)) if plugin.is_empty() => {
+            violations.parse("target.company_id", &id).map(Target::Company)
+        }
+        Some(Database::CompanyId(id)) => {
+            violations.parse("target.company_id", &id).map(|company| Target::Plugin(company, plugin))
+        }
+        Some(Database::Central(true)) => {
+            violations.check(plugin.is_empty(), "target.plugin", "must be empty: the central database has no plugins");
+            Some(Target::Central)
+        }
         Some(Database::Central(false)) | None => {
             violations.add("target", "must name a company, or say central");
             None
         }
     }
+}
+
+fn refuse_plugin(target: Option<&DatabaseTarget>) -> Result<(), Error> {
+    let mut violations = Violations::new();
+    let whole = target.is_none_or(|target| target.plugin.is_empty());
+    violations.check(whole, "target.plugin", "must be empty: a whole database is made afresh; refresh the plugin");
+    violations.finish(Some(()))
 }
 
 fn parse_scope(violations: &mut Violations, field: &str, scope: Option<RollbackScope>) -> Option<Back> {

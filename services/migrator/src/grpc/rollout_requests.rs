@@ -54,6 +54,7 @@ pub(crate) fn parse_creation(context: &Context, body: CreateRolloutRequest) -> R
     let policy = parse_policy(&mut violations, body.policy.unwrap_or_default());
     violations.finish(Some(NewRollout {
         selector,
+        plugin: filled(body.plugin),
         version: filled(body.version),
         policy,
         allow_rollback: body.allow_rollback,

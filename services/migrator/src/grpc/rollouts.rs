@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status};
 use super::convert::{duration, milliseconds, planned, timestamp};
 use super::rollout_requests::{parse_amount, parse_creation, parse_policy, parse_replay, parse_target_state};
 use crate::app::App;
+use crate::app::plugins::plugin_of;
 use crate::app::rollouts::{self, Created, Fleet, Glance, TARGETS_LIST, View};
 use crate::store::rollouts::{State, Target, TargetState};
 
@@ -177,6 +178,7 @@ fn rollout(view: View) -> Rollout {
         id: row.id.to_string(),
         state: state(row.state).into(),
         state_reason: row.state_reason.unwrap_or_default(),
+        plugin: plugin_of(&row.set_name).unwrap_or_default().to_owned(),
         target_version: row.target_version.unwrap_or_default(),
         rollback_of: row.rollback_of.map(|id| id.to_string()).unwrap_or_default(),
         policy: Some(policy),

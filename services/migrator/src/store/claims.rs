@@ -258,6 +258,14 @@ pub(crate) struct Wanted {
     pub(crate) max_version: Option<String>,
 }
 
+impl Wanted {
+    /// Whether a version is in its range.
+    pub(crate) fn takes_version(&self, version: &str) -> bool {
+        self.min_version.as_deref().is_none_or(|min| version >= min)
+            && self.max_version.as_deref().is_none_or(|max| version <= max)
+    }
+}
+
 /// The databases that are in service, oldest first.
 pub(crate) async fn ready(db: &impl ConnectionTrait, wanted: &Wanted) -> Result<Vec<Claim>, StoreError> {
     let mut query = row::Entity::find().filter(row::Column::State.eq(row::State::Ready));

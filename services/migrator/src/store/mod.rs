@@ -2,6 +2,7 @@
 
 pub(crate) mod claims;
 pub(crate) mod drift;
+pub(crate) mod plugins;
 pub(crate) mod rollouts;
 pub(crate) mod runs;
 pub(crate) mod spares;

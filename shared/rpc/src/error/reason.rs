@@ -71,6 +71,10 @@ reasons! {
     DeadlineExceeded = "DEADLINE_EXCEEDED": DeadlineExceeded,
     /// Too many calls at once.
     Overloaded = "OVERLOADED": ResourceExhausted,
+    /// The company makes more requests per second than it may.
+    RateLimited = "RATE_LIMITED": ResourceExhausted,
+    /// The company has more requests under way than it may.
+    ConcurrencyLimited = "CONCURRENCY_LIMITED": ResourceExhausted,
     /// The service is going down.
     ShuttingDown = "SHUTTING_DOWN": Unavailable,
 
@@ -134,6 +138,14 @@ reasons! {
     NoServerInRegion = "NO_SERVER_IN_REGION": FailedPrecondition,
     /// The name is another database server's.
     DatabaseServerExists = "DATABASE_SERVER_EXISTS": AlreadyExists,
+    /// There is no such plan.
+    PlanNotFound = "PLAN_NOT_FOUND": NotFound,
+    /// There is no such plugin.
+    PluginNotFound = "PLUGIN_NOT_FOUND": NotFound,
+    /// The plugin is being removed from the company.
+    PluginBusy = "PLUGIN_BUSY": Aborted,
+    /// The company has not installed the plugin.
+    PluginNotInstalled = "PLUGIN_NOT_INSTALLED": FailedPrecondition,
     /// Events after the cursor were removed.
     CursorExpired = "CURSOR_EXPIRED": FailedPrecondition,
     /// Provisioning gave up.

@@ -46,7 +46,9 @@ impl Middleware for Authenticate {
         let check = tenant_check(rule, &caller);
         let deadline = request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0);
         let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-        request.extensions_mut().insert(Context::new(caller, &path, deadline).with_peer(peer));
+        request
+            .extensions_mut()
+            .insert(Context::new(caller, &path, deadline).with_peer(peer).within(rule.plugin.clone()));
         if let Some(check) = check {
             request.extensions_mut().insert(PendingCheck(check));
         }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::freshness::{Followed, Standing, Times};
 use super::{Directory, ResolveError};
-use crate::{ConfigError, Placement, TenantState};
+use crate::{ConfigError, Limits, Placement, TenantState};
 
 /// How long "no such tenant" is believed: long enough that a flood of requests
 /// for a made-up tenant is one question, short enough that nobody who has just
@@ -103,6 +103,8 @@ pub(crate) struct Change {
     pub(crate) generation: u64,
     pub(crate) schema_version: String,
     pub(crate) maintenance_retry: Option<Duration>,
+    pub(crate) limits: Limits,
+    pub(crate) plugins: Arc<[Box<str>]>,
 }
 
 /// An answer, and how long it needs no question.
@@ -199,6 +201,8 @@ impl<D: Directory> CachedDirectory<D> {
             access_epoch: change.access_epoch.max(placement.access_epoch),
             schema_version: change.schema_version,
             maintenance_retry: change.maintenance_retry,
+            limits: change.limits,
+            plugins: change.plugins,
             ..Placement::clone(placement)
         }));
         self.known.insert(tenant, Known { answer, standing }).await;

@@ -12,7 +12,7 @@ use tenantry_ids::CompanyId;
 use tokio::sync::RwLock;
 
 use super::{Directory, ResolveError};
-use crate::{Endpoint, Placement, TenantState};
+use crate::{Endpoint, Limits, Placement, TenantState};
 
 /// Answers from a JSON file, for small installations and tests.
 ///
@@ -176,6 +176,10 @@ struct Entry {
     database: String,
     endpoint: EndpointEntry,
     maintenance_retry_s: Option<u64>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    plugins: Vec<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +205,8 @@ impl From<Entry> for Placement {
             server: entry.server,
             database: entry.database,
             maintenance_retry: entry.maintenance_retry_s.map(Duration::from_secs),
+            limits: entry.limits,
+            plugins: entry.plugins.into(),
             endpoint: match entry.endpoint {
                 EndpointEntry::Postgres { host, port, user, password } => {
                     Endpoint::Postgres { host, port, user, password }

@@ -1,5 +1,6 @@
 //! The cache while somebody tells it of changes. Its plain TTL is 10 s here, the other one 10 min, the spread 5 s.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tenantry_ids::{CompanyId, SystemIds};
@@ -7,7 +8,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::tests::{cached, outage, placement};
 use super::{Change, ResolveError};
-use crate::TenantState;
+use crate::{Limits, TenantState};
 
 fn change(tenant: CompanyId, state: TenantState, generation: u64) -> Change {
     Change {
@@ -17,6 +18,8 @@ fn change(tenant: CompanyId, state: TenantState, generation: u64) -> Change {
         generation,
         schema_version: "m2".to_owned(),
         maintenance_retry: Some(Duration::from_secs(3)),
+        plugins: ["appliances".into()].into(),
+        limits: Limits { connections: NonZeroU32::new(3), ..Limits::default() },
     }
 }
 

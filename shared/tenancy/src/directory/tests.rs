@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{advance, sleep};
 
 use super::{CachedDirectory, Directory, FileDirectory, FileDirectoryError, PlacementCacheConfig, ResolveError};
-use crate::{Endpoint, Engine, Placement, TenantState};
+use crate::{Endpoint, Engine, Limits, Placement, TenantState};
 
 const EXAMPLE: &str = include_str!("../../docs/tenants.example.json");
 
@@ -48,6 +48,8 @@ pub(super) fn placement(generation: u64) -> Placement {
         database: "d".to_owned(),
         endpoint: Endpoint::Sqlite { path: "d.db".into() },
         maintenance_retry: None,
+        limits: Limits::default(),
+        plugins: Arc::default(),
     }
 }
 

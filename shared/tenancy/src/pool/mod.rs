@@ -131,7 +131,7 @@ impl Pools {
         }
         let server = self.inner.server(&placement.server)?;
         let waiter = Waiter {
-            queue: server.queue(&placement.database, placement.generation),
+            queue: server.queue(placement),
             server,
             placement,
             give_up: deadline.min(now + Duration::from_millis(self.inner.config.checkout_timeout_ms)),

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::PoolStats;
 use super::eviction::Eviction;
+use crate::Placement;
 use crate::engine::PhysicalConnection;
 
 /// One server's connections.
@@ -53,7 +54,9 @@ struct State {
 struct Database {
     /// The newest generation that a placement named.
     generation: u64,
+    /// As many as there are in all: connections in use, and requests that are on their way to one.
     permits: Arc<Semaphore>,
+    most: usize,
     returned: Arc<Notify>,
     idle: Vec<Idle>,
 }
@@ -110,8 +113,10 @@ impl Server {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where to queue for `database`, whose placement says `generation`.
-    pub(super) fn queue(&self, database: &str, generation: u64) -> Queue {
+    /// Where to queue for the placement's database.
+    pub(super) fn queue(&self, placement: &Placement) -> Queue {
+        let (database, generation) = (placement.database.as_str(), placement.generation);
+        let most = placement.limits.connections.map_or(self.per_database, |most| most.get() as usize);
         let mut state = self.state();
         let name = match state.databases.get_key_value(database) {
             Some((name, _)) => Arc::clone(name),
@@ -119,11 +124,13 @@ impl Server {
         };
         let known = state.databases.entry(Arc::clone(&name)).or_insert_with(|| Database {
             generation,
-            permits: Arc::new(Semaphore::new(self.per_database)),
+            permits: Arc::new(Semaphore::new(most)),
+            most,
             returned: Arc::default(),
             idle: Vec::new(),
         });
         known.generation = known.generation.max(generation);
+        known.allow(most);
         Queue {
             database: name,
             permits: Arc::clone(&known.permits),
@@ -285,6 +292,19 @@ impl Server {
     pub(super) fn stats(&self) -> PoolStats {
         let state = self.state();
         PoolStats { open: state.open, idle: state.eviction.len() as u32, ..state.stats }
+    }
+}
+
+impl Database {
+    /// Has as many permits as the tenant may have connections. Those that are out come back first: what cannot be
+    /// taken away now is when the next request queues.
+    fn allow(&mut self, most: usize) {
+        if most > self.most {
+            self.permits.add_permits(most - self.most);
+            self.most = most;
+        } else {
+            self.most -= self.permits.forget_permits(self.most - most);
+        }
     }
 }
 

@@ -1,10 +1,11 @@
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::support::{Databases, Request, eventually, pools_of};
+use super::support::{Databases, Request, eventually, pools, pools_of};
 use super::{budget, cases};
-use crate::{CheckoutError, Endpoint, Placement, Retryable, TenancyError};
+use crate::{CheckoutError, Endpoint, Limits, Placement, PoolConfig, Retryable, TenancyError, TenantDb};
 
 #[tokio::test]
 async fn crud() {
@@ -105,4 +106,37 @@ async fn a_busy_file_is_worth_another_attempt() {
     one.execute("BEGIN IMMEDIATE").await.unwrap();
     let busy = two.execute("BEGIN IMMEDIATE").await.unwrap_err();
     assert!(crate::engine::exec_error(busy).is_retryable());
+}
+
+/// A tenant's own limit goes before the configured one, up and down, while connections are out.
+#[tokio::test]
+async fn the_most_connections_of_a_tenant_follow_its_placement() {
+    let databases = Databases::sqlite(1).await;
+    let pools = pools(PoolConfig {
+        connections_per_server: 8,
+        connections_per_tenant: 2,
+        checkout_timeout_ms: 50,
+        ..PoolConfig::default()
+    });
+    let with = |most| {
+        let limits = Limits { connections: NonZeroU32::new(most), ..Limits::default() };
+        Request::to(&pools, &Placement { limits, ..databases.first().clone() })
+    };
+    let (configured, wide, narrow) = (with(0), with(3), with(1));
+    let (configured, wide, narrow) = (configured.db(), wide.db(), narrow.db());
+    let exhausted =
+        async |db: &TenantDb<'_>| matches!(db.read().await, Err(TenancyError::Checkout(CheckoutError::Exhausted)));
+    let first = configured.read().await.unwrap();
+    let second = configured.read().await.unwrap();
+    assert!(exhausted(&configured).await);
+    let third = wide.read().await.unwrap();
+    assert!(exhausted(&wide).await);
+    assert!(exhausted(&narrow).await, "three are out");
+    drop((second, third));
+    assert!(exhausted(&narrow).await, "one is out");
+    drop(first);
+    let only = narrow.read().await.unwrap();
+    assert!(exhausted(&narrow).await);
+    drop(only);
+    assert!(pools.stats().open <= 3);
 }

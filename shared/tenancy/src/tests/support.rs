@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::handle::{AccessGuard, TenantAccess};
-use crate::{Endpoint, Placement, PoolConfig, Pools, TenantDb, TenantState};
+use crate::{Endpoint, Limits, Placement, PoolConfig, Pools, TenantDb, TenantState};
 
 /// Some databases on one server, dropped at the end.
 pub(super) struct Databases {
@@ -171,6 +171,8 @@ fn placement(database: String, endpoint: Endpoint) -> Placement {
         database,
         endpoint,
         maintenance_retry: None,
+        limits: Limits::default(),
+        plugins: Arc::default(),
     }
 }
 

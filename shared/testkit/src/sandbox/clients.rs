@@ -8,6 +8,8 @@ use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerSer
 use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::plan_service_client::PlanServiceClient;
+use tenantry_api::catalog::v1::plugin_service_client::PluginServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::address_service_client::AddressServiceClient;
@@ -57,6 +59,16 @@ impl Clients {
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
         Ok(MembershipServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn plugins(&self) -> anyhow::Result<PluginServiceClient<ServiceChannel>> {
+        Ok(PluginServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn plans(&self) -> anyhow::Result<PlanServiceClient<ServiceChannel>> {
+        Ok(PlanServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the catalog.

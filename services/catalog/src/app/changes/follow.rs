@@ -12,7 +12,8 @@ use super::{News, Revoked, TenantNow};
 use crate::app::{App, event_log, log};
 use crate::domain::Tail;
 use crate::store::entities::tenant_change;
-use crate::store::{StoreError, changes as store, companies, fleet};
+use crate::store::plans::PlanTable;
+use crate::store::{StoreError, changes as store, companies, fleet, plugins};
 
 /// Rows that are read at once.
 pub(super) const PAGE: usize = 1_000;
@@ -95,11 +96,16 @@ async fn tenants(app: &App, ids: &HashSet<CompanyId>) -> Result<HashMap<CompanyI
     }
     let only: Vec<_> = ids.iter().copied().collect();
     let rows = fleet::tenants(&app.db, &only, None, only.len() as u64).await?;
+    let plans = PlanTable::read(&app.db).await?;
+    let mut installed = plugins::installed(&app.db, ids).await?;
     let mut databases = companies::databases_of(&app.db, ids.iter().copied()).await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.id, row))
-        .map(|(id, row)| (id, TenantNow::of(row, databases.remove(&id))))
+        .map(|row| {
+            let (id, limits) = (row.id, plans.effective(&row));
+            let plugins = installed.remove(&id).unwrap_or_default();
+            (id, TenantNow::of(row, databases.remove(&id), limits, plugins))
+        })
         .collect())
 }
 

@@ -19,18 +19,18 @@ pub(crate) use revoking::{revoke, revoked_before};
 pub use settings::WatchSettings;
 pub(crate) use watch::{Event, Message, watch};
 
-use crate::domain::State;
-use crate::store::entities::{company, company_database, tenant_change};
+use crate::domain::{Limits, State};
+use crate::store::entities::{company, company_database, company_plugin, tenant_change};
 
 /// Something to tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum News {
     Tenant(TenantNow),
     Revoked(Revoked),
 }
 
 /// A tenant as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TenantNow {
     pub(crate) company: CompanyId,
     pub(crate) state: State,
@@ -38,6 +38,9 @@ pub(crate) struct TenantNow {
     pub(crate) generation: i64,
     pub(crate) schema_version: String,
     pub(crate) maintenance_retry_s: i32,
+    pub(crate) limits: Limits,
+    /// Those that it can be served by.
+    pub(crate) plugins: Vec<company_plugin::Model>,
 }
 
 /// Tokens of a subject that are not to be accepted any more.
@@ -49,7 +52,12 @@ pub(crate) struct Revoked {
 }
 
 impl TenantNow {
-    fn of(company: company::Model, database: Option<company_database::Model>) -> Self {
+    fn of(
+        company: company::Model,
+        database: Option<company_database::Model>,
+        limits: Limits,
+        plugins: Vec<company_plugin::Model>,
+    ) -> Self {
         let (generation, schema_version) =
             database.map(|row| (row.generation, row.schema_version.unwrap_or_default())).unwrap_or_default();
         Self {
@@ -59,6 +67,8 @@ impl TenantNow {
             generation,
             schema_version,
             maintenance_retry_s: company.maintenance_retry_s.unwrap_or_default(),
+            limits,
+            plugins,
         }
     }
 }

@@ -18,14 +18,14 @@ use crate::store::{StoreError, changes as store};
 const SENT_TOGETHER: usize = 64;
 
 /// Something told to a subscriber, with what it can go on from afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
     /// `None` while it is still being told what is in force: to go on from here would leave out the rest of that.
     pub(crate) position: Option<i64>,
     pub(crate) event: Event,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     Start { heartbeat: Duration, revocations_kept: Duration },
     News(News),

@@ -19,7 +19,7 @@ use crate::app::{App, lifecycle};
 use crate::domain::{Action, State, Step, Transition, Work, transition};
 use crate::store::entities::provisioning_step;
 use crate::store::provisioning::{self as store, Due, Held};
-use crate::store::{StoreError, changes, companies, events, people, rotations};
+use crate::store::{StoreError, changes, companies, events, people, plugins, rotations};
 
 /// The event log's name for what the pipeline does.
 const ACTOR: &str = "service:catalog";
@@ -232,6 +232,7 @@ impl Worker {
             people::remove_members(&tx, held.company).await?;
             companies::forget(&tx, held.company).await?;
             rotations::forget(&tx, held.company).await?;
+            plugins::forget(&tx, held.company).await?;
         }
         let id = EventId::new(&*self.app.ids);
         let event = events::NewEvent { id, company: Some(held.company), kind: action.event(), actor: ACTOR, payload };

@@ -2,6 +2,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use tenantry_ids::CompanyId;
 
+use crate::domain::Limits;
+
 pub(crate) use crate::domain::State;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -25,6 +27,20 @@ pub struct Model {
     pub(crate) deleted_from: Option<State>,
     pub purge_at: Option<DateTime<Utc>>,
     pub purge_begun_at: Option<DateTime<Utc>>,
+    pub own_requests_per_second: i32,
+    pub own_concurrent_requests: i32,
+    pub own_connections: i32,
+}
+
+impl Model {
+    /// What the company may ask for, apart from its plan.
+    pub(crate) fn own_limits(&self) -> Limits {
+        Limits {
+            requests_per_second: self.own_requests_per_second,
+            concurrent_requests: self.own_concurrent_requests,
+            connections: self.own_connections,
+        }
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -54,6 +70,9 @@ impl Model {
             deleted_from: None,
             purge_at: None,
             purge_begun_at: None,
+            own_requests_per_second: 0,
+            own_concurrent_requests: 0,
+            own_connections: 0,
         }
     }
 }

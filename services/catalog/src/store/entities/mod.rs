@@ -5,6 +5,7 @@
 
 pub(crate) mod company;
 pub(crate) mod company_database;
+pub(crate) mod company_plugin;
 pub(crate) mod credential_rotation;
 pub(crate) mod database_server;
 pub(crate) mod event;
@@ -12,6 +13,8 @@ pub(crate) mod event_removal;
 pub(crate) mod invitation;
 pub(crate) mod membership;
 pub(crate) mod operator;
+pub(crate) mod plan;
+pub(crate) mod plugin;
 pub(crate) mod provisioning_lease;
 pub(crate) mod provisioning_step;
 pub(crate) mod signing_key;

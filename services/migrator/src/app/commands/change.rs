@@ -3,15 +3,18 @@ use std::sync::Arc;
 use sea_orm::{ConnectionTrait, Statement};
 use tenantry_api::catalog::v1::CompanyState;
 use tenantry_ids::RunId;
-use tenantry_migration::{Applied, Direction, Rollback, Run, is_missing_table, migrate, rollback, seed, status, wipe};
+use tenantry_migration::{
+    Applied, Direction, MigrationSet, Rollback, Run, is_missing_table, migrate, rollback, seed, status, wipe,
+};
 use tenantry_rpc::server::Mode;
 use tenantry_rpc::{Context, Error, Reason};
 use tracing::Instrument;
 
 use super::{Back, Subject, Target};
+use crate::app::plugins::plugin_of;
 use crate::app::{App, fleet};
 use crate::servers::{AdminDb, ServerError};
-use crate::store::{claims, runs};
+use crate::store::{claims, plugins, runs};
 
 /// What to do to a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +88,7 @@ pub(crate) async fn carry_out(app: &Arc<App>, context: &Context, order: Order) -
 }
 
 async fn recorded(app: &App, order: &Order, run: Run, caller: String) -> Result<Report, Error> {
-    let subject = Subject::find(app, order.target).await?;
+    let subject = Subject::find(app, &order.target).await?;
     let db = subject.open().await?;
     let done = on_record(app, &subject, &db, order, run, caller).await;
     if let Err(error) = db.close().await {
@@ -118,7 +121,7 @@ async fn on_record(
     };
     runs::begin(&app.db, new, app.now()).await?;
 
-    let done = execute(subject, db, &order.command, &run).await.map_err(Error::from);
+    let done = execute(app, subject, db, &order.command, &run).await;
     // Read again even after a failure: on MariaDB some of it may be done.
     let after = status(db.raw(), subject.set).await.map_err(ServerError::from);
     let to = match &after {
@@ -128,7 +131,13 @@ async fn on_record(
     let failed = done.as_ref().err().map(|error| format!("{}: {error}", error.reason()));
     runs::end(&app.db, RunId(run.id), to.as_deref(), failed, app.now()).await?;
     if let Some(claim) = subject.claim().filter(|_| to != from) {
-        claims::note_version(app.db.raw(), claim.database_id, to.as_deref(), app.now()).await?;
+        let (id, now) = (claim.database_id, app.now());
+        match plugin_of(subject.set.name()) {
+            Some(plugin) => {
+                plugins::note_version(app.db.raw(), (id, plugin), to.as_deref().unwrap_or_default(), now).await?;
+            }
+            None => claims::note_version(app.db.raw(), id, to.as_deref(), now).await?,
+        }
         app.reporter.wake();
     }
     let changes = done?;
@@ -143,43 +152,85 @@ async fn on_record(
 }
 
 async fn execute(
+    app: &App,
     subject: &Subject<'_>,
     db: &AdminDb,
     command: &Command,
     run: &Run,
-) -> Result<Vec<(String, Direction)>, ServerError> {
+) -> Result<Vec<(String, Direction)>, Error> {
     let (raw, set) = (db.raw(), subject.set);
+    let others = standing_on(app, subject, command).await?;
     let mut changes = Vec::new();
     let mut note = |applied: Applied, direction: Direction| {
         changes.extend(applied.done.into_iter().map(|done| (done.version, direction)));
     };
+    for plugin in &others {
+        if !matches!(command, Command::Fresh { .. }) {
+            note(rollback(raw, plugin, Rollback::All, run).await.map_err(ServerError::from)?, Direction::Down);
+        }
+    }
     match command {
-        Command::Migrate { version } => note(migrate(raw, set, version.as_deref(), run).await?, Direction::Up),
-        Command::Rollback { back } => note(rollback(raw, set, back.as_rollback(), run).await?, Direction::Down),
-        Command::Reset => note(rollback(raw, set, Rollback::All, run).await?, Direction::Down),
+        Command::Migrate { version } => {
+            note(migrate(raw, set, version.as_deref(), run).await.map_err(ServerError::from)?, Direction::Up)
+        }
+        Command::Rollback { back } => {
+            note(rollback(raw, set, back.as_rollback(), run).await.map_err(ServerError::from)?, Direction::Down)
+        }
+        Command::Reset => {
+            note(rollback(raw, set, Rollback::All, run).await.map_err(ServerError::from)?, Direction::Down)
+        }
         Command::Refresh { .. } => {
-            note(rollback(raw, set, Rollback::All, run).await?, Direction::Down);
-            note(migrate(raw, set, None, run).await?, Direction::Up);
+            note(rollback(raw, set, Rollback::All, run).await.map_err(ServerError::from)?, Direction::Down);
+            note(migrate(raw, set, None, run).await.map_err(ServerError::from)?, Direction::Up);
         }
         Command::Fresh { .. } => {
-            wipe(raw, set, run).await?;
-            note(migrate(raw, set, None, run).await?, Direction::Up);
+            wipe(raw, set, run).await.map_err(ServerError::from)?;
+            note(migrate(raw, set, None, run).await.map_err(ServerError::from)?, Direction::Up);
         }
         Command::Seed => {}
+    }
+    for plugin in &others {
+        let made_again = match command {
+            Command::Reset => None,
+            _ => {
+                note(migrate(raw, plugin, None, run).await.map_err(ServerError::from)?, Direction::Up);
+                plugin.head()
+            }
+        };
+        if let (Some(claim), Some(name)) = (subject.claim(), plugin_of(plugin.name())) {
+            let version = made_again.unwrap_or_default();
+            plugins::note_version(app.db.raw(), (claim.database_id, name), version, app.now()).await?;
+        }
     }
     if !changes.is_empty() {
         subject.settle().await?;
     }
     if let Command::Seed | Command::Refresh { seed: true } | Command::Fresh { seed: true } = command {
-        seed(raw, set).await?;
+        seed(raw, set).await.map_err(ServerError::from)?;
     }
     Ok(changes)
 }
 
+/// The sets of the plugins whose tables stand on what the command takes away from under them: they go first, and come
+/// back with it.
+async fn standing_on(app: &App, subject: &Subject<'_>, command: &Command) -> Result<Vec<MigrationSet>, Error> {
+    match (command, subject.claim()) {
+        (Command::Reset | Command::Refresh { .. } | Command::Fresh { .. }, Some(claim))
+            if plugin_of(subject.set.name()).is_none() =>
+        {
+            let names = plugins::of_database(app.db.raw(), claim.database_id).await?;
+            names.iter().map(|name| app.plugins.named(name).cloned()).collect()
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// A database is emptied only when nobody works in it.
 async fn refuse_unless_quiet(app: &App, db: &AdminDb, order: &Order) -> Result<(), Error> {
-    match order.target {
-        Target::Company(company) => match fleet::find(&app.catalog, company).await?.map(|tenant| tenant.state()) {
+    match &order.target {
+        // Whoever removes a plugin has stopped serving it.
+        Target::Plugin(..) => Ok(()),
+        Target::Company(company) => match fleet::find(&app.catalog, *company).await?.map(|tenant| tenant.state()) {
             Some(CompanyState::Maintenance) => Ok(()),
             state => {
                 let state = state.map_or("unknown to the catalog", |state| state.as_str_name());

@@ -15,7 +15,7 @@ pub(crate) struct Look {
     pub(crate) runs: Vec<RunRow>,
 }
 
-pub(crate) async fn look(app: &App, target: Target) -> Result<Look, Error> {
+pub(crate) async fn look(app: &App, target: &Target) -> Result<Look, Error> {
     let subject = Subject::find(app, target).await?;
     let db = subject.open().await?;
     let read = status(db.raw(), subject.set).await;
@@ -41,7 +41,7 @@ pub(crate) struct Planned {
 }
 
 pub(crate) async fn plan(app: &App, context: &Context, wish: PlanWish) -> Result<Planned, Error> {
-    let subject = Subject::find(app, wish.target).await?;
+    let subject = Subject::find(app, &wish.target).await?;
     let db = subject.open().await?;
     let made = plan_with(app, context, &subject, &db, &wish).await;
     db.close().await?;

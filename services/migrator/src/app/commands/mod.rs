@@ -21,9 +21,11 @@ use crate::store::claims::Claim;
 const CENTRAL: &str = "central";
 
 /// Which database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Company(CompanyId),
+    /// A plugin's tables in a company's database.
+    Plugin(CompanyId, String),
     Central,
 }
 
@@ -57,21 +59,23 @@ enum Place<'a> {
 }
 
 impl<'a> Subject<'a> {
-    pub(crate) async fn find(app: &'a App, target: Target) -> Result<Self, Error> {
+    pub(crate) async fn find(app: &'a App, target: &Target) -> Result<Self, Error> {
         match target {
-            Target::Company(company) => {
-                let claim = databases::find(app, company).await?;
-                let server = databases::server(app, &claim)?;
-                let name = Ident::new(&claim.name)?;
-                let logins = credentials::logins_if_any(app, &claim)?;
-                let place = Place::Tenant { claim: Box::new(claim), name, logins, server };
-                Ok(Self { set: &app.tenant_set, place })
-            }
+            Target::Company(company) => Self::of(app, *company, &app.tenant_set).await,
+            Target::Plugin(company, plugin) => Self::of(app, *company, app.plugins.named(plugin)?).await,
             Target::Central => {
                 let url = app.settings.central_database_url.as_ref().ok_or_else(central_not_configured)?;
                 Ok(Self { set: &app.central_set, place: Place::Central { url: url.expose_secret() } })
             }
         }
+    }
+
+    async fn of(app: &'a App, company: CompanyId, set: &'a MigrationSet) -> Result<Self, Error> {
+        let claim = databases::find(app, company).await?;
+        let server = databases::server(app, &claim)?;
+        let name = Ident::new(&claim.name)?;
+        let logins = credentials::logins_if_any(app, &claim)?;
+        Ok(Self { set, place: Place::Tenant { claim: Box::new(claim), name, logins, server } })
     }
 
     pub(crate) async fn open(&self) -> Result<AdminDb, ServerError> {

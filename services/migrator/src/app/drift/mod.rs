@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::DatabaseConnection;
 use tenantry_ids::{CompanyId, RunId};
 use tenantry_migration::{
-    CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, MigrationError, ObjectKind, Run, catalogue,
-    compare, is_being_migrated, status,
+    CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, MigrationError, MigrationSet, ObjectKind, Run,
+    catalogue, compare, is_being_migrated, migrate, status,
 };
 use tenantry_rpc::{Context, Error, Reason};
 use tokio::time::timeout;
@@ -71,6 +71,8 @@ struct Check {
 /// A tenant's database, as it was found.
 struct Found {
     version: Option<String>,
+    /// The plugins that have tables there, and the versions of those.
+    plugins: Vec<(MigrationSet, String)>,
     objects: Vec<CatalogueObject>,
 }
 
@@ -79,9 +81,9 @@ impl Check {
         let server = databases::server(&self.app, &self.claim)?;
         let found = self.unless_gone(self.read_tenant(server)).await?;
         let (version, findings) = match found {
-            Some(Found { version, objects }) => {
+            Some(Found { version, plugins, objects }) => {
                 let version = version.or_else(|| self.claim.schema_version.clone());
-                let expected = self.expected(server, version.as_deref()).await?;
+                let expected = self.expected(server, version.as_deref(), &plugins).await?;
                 (version, compare(&expected, &objects))
             }
             None => (self.claim.schema_version.clone(), vec![no_database(&self.claim)]),
@@ -125,11 +127,30 @@ impl Check {
         if halfway || after.applied != before.applied {
             return Err(ServerError::Busy.into());
         }
-        Ok(Found { version: before.version().map(str::to_owned), objects })
+        let plugins = self.plugins(db).await?;
+        Ok(Found { version: before.version().map(str::to_owned), plugins, objects })
+    }
+
+    /// By the database's own ledger.
+    async fn plugins(&self, db: &DatabaseConnection) -> Result<Vec<(MigrationSet, String)>, Error> {
+        let mut found = Vec::new();
+        for (_, set) in self.app.plugins.iter() {
+            let status = status(db, set).await.map_err(ServerError::from)?;
+            if let Some(version) = status.version() {
+                status.refuse_conflicts().map_err(ServerError::from)?;
+                found.push((set.clone(), version.to_owned()));
+            }
+        }
+        Ok(found)
     }
 
     /// What the database should be: made, read, and dropped whatever came of it.
-    async fn expected(&self, server: &DatabaseServer, version: Option<&str>) -> Result<Vec<CatalogueObject>, Error> {
+    async fn expected(
+        &self,
+        server: &DatabaseServer,
+        version: Option<&str>,
+        plugins: &[(MigrationSet, String)],
+    ) -> Result<Vec<CatalogueObject>, Error> {
         let (name, family) = (self.app.prefix.scratch(RunId(self.run.id))?, self.app.prefix.scratches()?);
         let mut scratch = server.hold_scratch(name, &family).await?;
         let role = server.has_roles().then(|| scratch.name().as_str().to_owned());
@@ -137,8 +158,14 @@ impl Check {
             let goal = Goal { set: &self.app.tenant_set, version };
             // Never cut short in the middle: a statement that goes on in the server would outlive the dropping.
             scratch.make(goal, &self.run).await?;
+            let db = scratch.open().await?;
+            for (set, version) in plugins {
+                migrate(db.raw(), set, Some(version), &self.run).await.map_err(ServerError::from)?;
+            }
+            if !plugins.is_empty() {
+                server.settle(scratch.name(), &[scratch.name()]).await?;
+            }
             self.unless_gone(async {
-                let db = scratch.open().await?;
                 let objects = read(db.raw(), role.as_deref(), None).await;
                 db.close().await?;
                 Ok(objects?)

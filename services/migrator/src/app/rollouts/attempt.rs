@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use tenantry_migration::{Rollback, Run, migrate_from, rollback, status};
+use tenantry_ids::RunId;
+use tenantry_migration::{MigrationSet, Rollback, Run, migrate, migrate_from, rollback, status};
 use tenantry_rpc::{Error, Reason};
 
 use crate::app::{App, credentials};
 use crate::ident::{Ident, Logins};
-use crate::servers::{AdminDb, ServerError};
+use crate::servers::{AdminDb, Goal, ServerError};
 use crate::store::claims::{Claim, ClaimState};
 use crate::store::rollouts::{End, Rollout, Target};
 
@@ -94,7 +95,8 @@ async fn change(
     db: &AdminDb,
     patience: &Patience,
 ) -> Result<Done, ServerError> {
-    let (set, raw) = (&app.tenant_set, db.raw());
+    let unknown = || ServerError::Config(format!("no migrations of {}", rollout.set_name));
+    let (set, raw) = (app.set_named(&rollout.set_name).ok_or_else(unknown)?, db.raw());
     // The rollout's own id in every ledger: what it applied can be told, and taken back, for ever.
     let run = app.limited(Run::new(rollout.id.0, app.now()).lock_wait(patience.lock_wait));
     let start = target.start_version.as_deref().unwrap_or_default();
@@ -149,8 +151,29 @@ fn is_transient(reason: Reason) -> bool {
 /// What proves a rollout's statements before they meet anybody's data: they build a database from nothing.
 pub(crate) async fn rehearse(app: &App, rollout: &Rollout, server: &str) -> Result<(), Error> {
     let Some(version) = &rollout.target_version else { return Ok(()) };
-    let set = app.tenant_set.up_to(version).map_err(ServerError::from)?;
     let run = app.limited(Run::new(rollout.id.0, app.now()));
+    if let Some(plugin) = app.plugins.of_set(&rollout.set_name) {
+        let plugin = plugin.up_to(version).map_err(ServerError::from)?;
+        return rehearse_plugin(app, &plugin, server, &run).await;
+    }
+    let set = app.tenant_set.up_to(version).map_err(ServerError::from)?;
     let scratch = app.prefix.with(&format!("rehearsal_{}", rollout.id.to_base32()))?;
     Ok(app.servers.named(server)?.rehearse(&set, &run, &scratch).await?)
+}
+
+/// A plugin's tables stand on those that every company has.
+async fn rehearse_plugin(app: &App, plugin: &MigrationSet, server: &str, run: &Run) -> Result<(), Error> {
+    let server = app.servers.named(server)?;
+    let mut scratch = server.hold_scratch(app.prefix.scratch(RunId(run.id))?, &app.prefix.scratches()?).await?;
+    let tried = async {
+        scratch.make(Goal { set: &app.tenant_set, version: None }, run).await?;
+        let db = scratch.open().await?;
+        let applied = migrate(db.raw(), plugin, None, run).await;
+        db.close().await?;
+        applied?;
+        Ok::<_, ServerError>(())
+    };
+    let tried = tried.await;
+    scratch.drop_database().await?;
+    Ok(tried?)
 }

@@ -5,20 +5,24 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use sea_orm::{ConnectionTrait, DbBackend};
 use tenantry_idempotency::{self as idempotency, Fingerprint, IdempotencyError, Key};
 use tenantry_ids::RolloutId;
-use tenantry_migration::{MigrationError, Plan};
+use tenantry_migration::{MigrationError, MigrationSet, Plan};
 use tenantry_rpc::{Context, Error, Reason};
 use tenantry_telemetry::propagation;
 
 use super::policy::{Policy, Selector};
 use super::{View, find, refused, view_of};
+use crate::app::plugins::plugin_of;
 use crate::app::{App, fleet};
 use crate::servers::{self, ServerError};
 use crate::store::claims::{self, Claim};
+use crate::store::plugins;
 use crate::store::rollouts::{self as store, Rollout, State, Target, TargetState};
 
 /// What an operator asks for.
 pub(crate) struct NewRollout {
     pub(crate) selector: Selector,
+    /// Its tables, in the databases that have them, instead of those that every company has.
+    pub(crate) plugin: Option<String>,
     pub(crate) version: Option<String>,
     pub(crate) policy: Policy,
     pub(crate) allow_rollback: bool,
@@ -43,7 +47,10 @@ pub(crate) struct Created {
 }
 
 pub(crate) async fn create(app: &App, context: &Context, new: NewRollout) -> Result<Created, Error> {
-    let set = &app.tenant_set;
+    let set = match &new.plugin {
+        Some(plugin) => app.plugins.named(plugin)?,
+        None => &app.tenant_set,
+    };
     let version = new.version.clone().or_else(|| set.head().map(str::to_owned)).unwrap_or_default();
     if !set.contains(&version) {
         let error = MigrationError::NoSuchVersion { set: set.name(), version };
@@ -53,15 +60,15 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewRollout) -> Res
         let view = view_of(app, find(app, earlier).await?).await?;
         return Ok(Created { view, groups: Vec::new(), targets: Vec::new() });
     }
-    let databases = select(app, &new.selector).await?;
-    let groups = groups(app, &databases, &version)?;
+    let databases = select(app, &new.selector, new.plugin.as_deref()).await?;
+    let groups = groups(app, set, &databases, &version)?;
     if !new.allow_rollback && groups.iter().any(|group| group.start_version > version) {
         let message = format!("some databases are newer than {version}; taking them back needs allow_rollback");
         return Err(Error::new(Reason::ConfirmationRequired, message));
     }
     let goal = Goal::Version(&version);
-    let (mut rollout, targets) = seal(app, context, &new.policy, goal, databases);
-    rollout.checksums = checksums(app, &version, &groups)?;
+    let (mut rollout, targets) = seal(app, context, &new.policy, (set, goal), databases);
+    rollout.checksums = checksums(set, &version, &groups)?;
     if new.validate_only {
         rollout.revision = 0;
         let view = View::of_plan(rollout);
@@ -93,12 +100,16 @@ pub(crate) async fn take_back(
     // What took migrations back has left nothing in the ledgers; going forth again is another rollout.
     touched.retain(|target| target.start_version.as_deref() <= original.target_version.as_deref());
     let wanted: HashSet<_> = touched.iter().map(|target| target.database_id).collect();
+    let set = app.set_named(&original.set_name).ok_or_else(|| unknown_set(&original.set_name))?;
     let mut databases = claims::ready(app.db.raw(), &claims::Wanted::default()).await?;
+    if let Some(plugin) = plugin_of(set.name()) {
+        databases = with_plugin(app, databases, plugin).await?;
+    }
     databases.retain(|claim| wanted.contains(&claim.database_id));
     if databases.is_empty() {
         return Err(Error::new(Reason::NoTargets, "the rollout has applied nothing that could be taken back"));
     }
-    let (rollout, targets) = seal(app, context, &policy, Goal::Back(id), databases);
+    let (rollout, targets) = seal(app, context, &policy, (set, Goal::Back(id)), databases);
     view_of(app, save(app, rollout, targets, replay).await?).await
 }
 
@@ -113,8 +124,17 @@ async fn earlier(app: &App, replay: Option<&(Key, Fingerprint)>) -> Result<Optio
     }
 }
 
-async fn select(app: &App, selector: &Selector) -> Result<Vec<Claim>, Error> {
-    let mut databases = claims::ready(app.db.raw(), &selector.wanted).await?;
+async fn select(app: &App, selector: &Selector, plugin: Option<&str>) -> Result<Vec<Claim>, Error> {
+    let mut databases = match plugin {
+        None => claims::ready(app.db.raw(), &selector.wanted).await?,
+        Some(plugin) => {
+            let anywhere = claims::Wanted { server: selector.wanted.server.clone(), ..claims::Wanted::default() };
+            let mut databases = with_plugin(app, claims::ready(app.db.raw(), &anywhere).await?, plugin).await?;
+            databases
+                .retain(|claim| selector.wanted.takes_version(claim.schema_version.as_deref().unwrap_or_default()));
+            databases
+        }
+    };
     databases.retain(|claim| selector.takes(claim));
     if !selector.labels.is_empty() && !databases.is_empty() {
         let labelled = labelled(app, &selector.labels).await?;
@@ -126,6 +146,21 @@ async fn select(app: &App, selector: &Selector) -> Result<Vec<Claim>, Error> {
     Ok(databases)
 }
 
+/// Those of the databases that have the plugin's tables, each with their version in the place of its own.
+async fn with_plugin(app: &App, databases: Vec<Claim>, plugin: &str) -> Result<Vec<Claim>, Error> {
+    let mut versions = plugins::versions(app.db.raw(), plugin).await?;
+    let with_version = |claim: Claim| {
+        let schema_version = Some(versions.remove(&claim.database_id)?);
+        Some(Claim { schema_version, ..claim })
+    };
+    Ok(databases.into_iter().filter_map(with_version).collect())
+}
+
+fn unknown_set(set: &str) -> Error {
+    let message = format!("this migrator has no migrations of {set}; ask one of the release that began the rollout");
+    Error::new(Reason::MigrationNotFound, message)
+}
+
 async fn labelled(app: &App, labels: &[(String, String)]) -> Result<HashSet<String>, Error> {
     let tenants = fleet::all(&app.catalog).await?;
     let has_all = |tenant: &tenantry_api::catalog::v1::Tenant| {
@@ -135,7 +170,7 @@ async fn labelled(app: &App, labels: &[(String, String)]) -> Result<HashSet<Stri
 }
 
 /// The statements by engine and start version, the largest group first.
-fn groups(app: &App, databases: &[Claim], version: &str) -> Result<Vec<PlanGroup>, Error> {
+fn groups(app: &App, set: &MigrationSet, databases: &[Claim], version: &str) -> Result<Vec<PlanGroup>, Error> {
     let mut counted: BTreeMap<(&'static str, &str), (usize, DbBackend)> = BTreeMap::new();
     for claim in databases {
         let server = app.servers.named(&claim.server)?;
@@ -145,7 +180,7 @@ fn groups(app: &App, databases: &[Claim], version: &str) -> Result<Vec<PlanGroup
     let mut groups = Vec::with_capacity(counted.len());
     for ((engine, start), (databases, backend)) in counted {
         let from = Some(start).filter(|start| !start.is_empty());
-        let plan = app.tenant_set.plan_between(backend, from, version).map_err(ServerError::from)?;
+        let plan = set.plan_between(backend, from, version).map_err(ServerError::from)?;
         groups.push(PlanGroup { engine, backend, start_version: start.to_owned(), databases, plan });
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.databases));
@@ -153,8 +188,8 @@ fn groups(app: &App, databases: &[Claim], version: &str) -> Result<Vec<PlanGroup
 }
 
 /// By engine, of everything up to the target version: whoever goes on with the rollout has to have the same.
-fn checksums(app: &App, version: &str, groups: &[PlanGroup]) -> Result<String, Error> {
-    let set = app.tenant_set.up_to(version).map_err(ServerError::from)?;
+fn checksums(set: &MigrationSet, version: &str, groups: &[PlanGroup]) -> Result<String, Error> {
+    let set = set.up_to(version).map_err(ServerError::from)?;
     let mut by_engine = BTreeMap::new();
     for group in groups {
         by_engine.insert(group.engine, set.checksum(group.backend).map_err(ServerError::from)?);
@@ -165,8 +200,9 @@ fn checksums(app: &App, version: &str, groups: &[PlanGroup]) -> Result<String, E
 /// Whether this migrator's migrations are those that the rollout was sealed with. A release between two versions of them
 /// leaves it to the replicas that have them.
 pub(super) fn is_known(app: &App, rollout: &Rollout) -> Result<bool, Error> {
+    let Some(set) = app.set_named(&rollout.set_name) else { return Ok(false) };
     let Some(version) = &rollout.target_version else { return Ok(true) };
-    let Ok(set) = app.tenant_set.up_to(version) else { return Ok(false) };
+    let Ok(set) = set.up_to(version) else { return Ok(false) };
     let sealed: BTreeMap<String, String> = serde_json::from_str(&rollout.checksums).map_err(Error::internal)?;
     for (engine, checksum) in &sealed {
         let Some(backend) = servers::backend_of(engine) else { return Ok(false) };
@@ -187,7 +223,7 @@ fn seal(
     app: &App,
     context: &Context,
     policy: &Policy,
-    goal: Goal<'_>,
+    (set, goal): (&MigrationSet, Goal<'_>),
     databases: Vec<Claim>,
 ) -> (Rollout, Vec<Target>) {
     let (id, now) = (RolloutId::new(&*app.ids), app.now());
@@ -227,7 +263,7 @@ fn seal(
     });
     let rollout = Rollout {
         id,
-        set_name: app.tenant_set.name().to_owned(),
+        set_name: set.name().to_owned(),
         state: if total == skipped { State::Succeeded } else { State::Running },
         state_reason: None,
         target_version: match goal {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::find;
 use crate::app::App;
+use crate::app::plugins::plugin_of;
 use crate::store::claims::{self, Claim};
 use crate::store::drift;
 use crate::store::rollouts::{self as store, Rollout, State, Target, TargetState};
@@ -61,6 +62,8 @@ pub(crate) async fn view(app: &App, id: RolloutId) -> Result<View, Error> {
 pub(crate) async fn view_of(app: &App, rollout: Rollout) -> Result<View, Error> {
     let running = store::count_running(app.db.raw(), rollout.id, app.now()).await?;
     let joined_later = match &rollout.target_version {
+        // A plugin's tables come to a company at their newest version.
+        Some(_) if plugin_of(&rollout.set_name).is_some() => 0,
         Some(version) => claims::joined_since(app.db.raw(), rollout.created_at, version).await?,
         None => 0,
     };

@@ -52,6 +52,9 @@ async fn find(app: &App, id: RolloutId) -> Result<Rollout, Error> {
 /// The set that a new database is made from: the one that the fleet is at, until a canary has proven the next.
 pub(crate) async fn set_for_new_databases(app: &App) -> Result<MigrationSet, Error> {
     let Some(active) = store::active(app.db.raw()).await? else { return Ok(app.tenant_set.clone()) };
+    if active.set_name != app.tenant_set.name() {
+        return Ok(app.tenant_set.clone());
+    }
     let proven = active.rehearsed && (active.wave > 1 && active.wave_opens_at <= app.now() || active.waves == 1);
     match active.base_version.filter(|_| !proven) {
         Some(base) => app.tenant_set.up_to(&base).map_err(Error::internal),

@@ -6,7 +6,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter}
 
 use super::entities::target::{Column, Entity};
 use super::{Rollout, StoreError, Target, TargetState};
-use crate::store::claims;
+use crate::app::plugins::plugin_of;
+use crate::store::{claims, plugins};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +74,13 @@ pub(crate) async fn settle(
     }
     let failed = matches!(end, End::Failed { .. }).then_some(rollout.id);
     if version.is_some() || matches!(end, End::Succeeded | End::Failed { .. }) {
-        claims::note_rollout(tx, target.database_id, version, failed, now).await?;
+        match (plugin_of(&rollout.set_name), version) {
+            (None, _) => claims::note_rollout(tx, target.database_id, version, failed, now).await?,
+            (Some(plugin), Some(version)) => {
+                plugins::note_version(tx, (target.database_id, plugin), version, now).await?;
+            }
+            (Some(_), None) => {}
+        }
     }
     Ok(true)
 }
