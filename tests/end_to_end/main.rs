@@ -23,6 +23,7 @@ mod people;
 mod placement;
 mod places;
 mod processes;
+mod reconciliation;
 mod rollouts;
 mod rotations;
 mod server;

@@ -284,6 +284,8 @@ rows! { world:
     "tenantry.crm.v1.PersonService/SearchPeople" [Elsewhere::OwnData] => json!({ "query": "only knows" }),
 
     "tenantry.migrator.v1.DriftService/CheckDrift" => json!({ "company_id": world.one.id }),
+    "tenantry.migrator.v1.ReconciliationService/Survey" => json!({}),
+    "tenantry.migrator.v1.ReconciliationService/Repair" => json!({ "validate_only": true }),
     "tenantry.migrator.v1.TenantDatabaseService/CreateTenantDatabase" => json!({
         "company_id": fresh_id(),
         "database_id": fresh_id(),

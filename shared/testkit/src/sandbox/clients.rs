@@ -23,6 +23,7 @@ use tenantry_api::crm::v1::ticket_service_client::TicketServiceClient;
 use tenantry_api::crm::v1::transaction_service_client::TransactionServiceClient;
 use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
+use tenantry_api::migrator::v1::reconciliation_service_client::ReconciliationServiceClient;
 use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
 use tenantry_rpc::client::{self, ServiceChannel};
@@ -92,6 +93,11 @@ impl Clients {
     /// A client of the migrator.
     pub fn drift(&self) -> anyhow::Result<DriftServiceClient<ServiceChannel>> {
         Ok(DriftServiceClient::new(open(self.0.migrator, "migrator")?))
+    }
+
+    /// A client of the migrator.
+    pub fn reconciliation(&self) -> anyhow::Result<ReconciliationServiceClient<ServiceChannel>> {
+        Ok(ReconciliationServiceClient::new(open(self.0.migrator, "migrator")?))
     }
 
     /// A client of the crm.
