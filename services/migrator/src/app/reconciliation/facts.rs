@@ -108,19 +108,30 @@ impl Facts {
         Ok(Self { now, standstill, servers: seen, fleet, rows, rows_before, leases })
     }
 
-    /// Asks again about companies that seem to be in a mess: the catalog first, then the claims.
-    pub(super) async fn ask_again(&mut self, app: &App, companies: &[CompanyId]) -> Result<(), Error> {
-        let Some(fleet) = &mut self.fleet else { return Ok(()) };
-        match fleet::of_companies(&app.catalog, companies).await {
-            Ok(tenants) => {
-                for company in companies {
-                    fleet.remove(company);
+    /// Looks again, with what the catalog says by now of companies that seem to be in a mess: the latter half of the
+    /// first look is the first half of this one.
+    pub(super) async fn look_again(&mut self, app: &Arc<App>, companies: &[CompanyId]) -> Result<(), Error> {
+        if let Some(fleet) = &mut self.fleet {
+            match fleet::of_companies(&app.catalog, companies).await {
+                Ok(tenants) => {
+                    for company in companies {
+                        fleet.remove(company);
+                    }
+                    fleet.extend(by_id(tenants));
                 }
-                fleet.extend(by_id(tenants));
+                Err(_) => self.fleet = None,
             }
-            Err(_) => self.fleet = None,
         }
-        self.rows = Rows::read(app).await?;
+        let answered = self.servers.iter().filter(|(_, seen)| seen.is_ok()).map(|(name, _)| name.clone());
+        for (name, listed) in list_all(app, &answered.collect::<Vec<_>>()).await {
+            match (listed, self.servers.get_mut(&name)) {
+                (Ok(after), Some(Ok(seen))) => seen.before = std::mem::replace(&mut seen.after, after),
+                (Err(error), Some(seen)) => *seen = Err(error),
+                (Ok(_), Some(Err(_)) | None) | (Err(_), None) => {}
+            }
+        }
+        let rows = Rows::read(app).await?;
+        self.rows_before = std::mem::replace(&mut self.rows, rows);
         Ok(())
     }
 }

@@ -69,7 +69,7 @@ async fn look(app: &Arc<App>, scope: &Scope) -> Result<Report, Error> {
         // What the catalog said was said before the rest was looked at.
         suspects.sort();
         suspects.dedup();
-        facts.ask_again(app, &suspects).await?;
+        facts.look_again(app, &suspects).await?;
         findings = judge(app, &facts);
     }
     if scope.servers.is_empty() {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tenantry_api::catalog::v1::{CompanyState, Tenant};
 use tenantry_ids::CompanyId;
 
-use super::facts::{Facts, Seen};
+use super::facts::{Facts, Rows, Seen};
 use super::finding::{Action, Finding, Kind};
 use super::names::Name;
 use crate::ident::{Ident, Logins, Prefix};
@@ -64,7 +64,7 @@ struct View<'f> {
     facts: &'f Facts,
     prefix: &'f Prefix,
     control: &'f [String],
-    /// The claims that stand, on whichever server.
+    /// The claims that stand, or did so a moment ago, on whichever server.
     kept: Vec<&'f Claim>,
     by_company: HashMap<CompanyId, &'f Claim>,
     kept_by_name: HashMap<&'f str, Vec<&'f Claim>>,
@@ -74,9 +74,11 @@ struct View<'f> {
 
 impl<'f> View<'f> {
     fn of(facts: &'f Facts, prefix: &'f Prefix, control: &'f [String]) -> Self {
-        // A claim that came or went in between is known all the same.
-        let claims = &facts.rows.claims;
-        let kept: Vec<_> = claims.values().filter(|claim| claim.state != ClaimState::Dropped).collect();
+        // What came or went in between is somebody's all the same.
+        let is_kept = |claim: &&Claim| claim.state != ClaimState::Dropped;
+        let mut by_id: HashMap<_, _> = facts.rows_before.claims.iter().filter(|(_, claim)| is_kept(claim)).collect();
+        by_id.extend(facts.rows.claims.iter().filter(|(_, claim)| is_kept(claim)));
+        let kept: Vec<_> = by_id.into_values().collect();
         let mut kept_by_name: HashMap<_, Vec<_>> = HashMap::new();
         for claim in &kept {
             kept_by_name.entry(claim.name.as_str()).or_default().push(*claim);
@@ -84,7 +86,7 @@ impl<'f> View<'f> {
         let of_claims = kept.iter().filter_map(|claim| logins(prefix, claim));
         let of_spares = all_spares(facts).map(|spare| spare.name.clone());
         let roles = of_claims.flat_map(|logins| logins.both().map(|role| role.as_str().to_owned())).chain(of_spares);
-        let by_company = claims.values().map(|claim| (claim.company_id, claim)).collect();
+        let by_company = kept.iter().map(|claim| (claim.company_id, *claim)).collect();
         Self { facts, prefix, control, kept_by_name, by_company, roles: roles.collect(), kept }
     }
 
@@ -115,7 +117,7 @@ impl<'f> View<'f> {
             }
             let claims = self.kept_by_name.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
             if let Some(claim) = claims.iter().find(|claim| claim.server == server) {
-                findings.extend(self.claimed(claim));
+                findings.extend(self.claimed(claim).filter(|_| self.is_steady(claim)));
                 continue;
             }
             match Name::read(self.prefix, name) {
@@ -177,6 +179,15 @@ impl<'f> View<'f> {
                 )
             }
         }
+    }
+
+    /// Whether the claim was the same before; what has changed is under way.
+    fn is_steady(&self, claim: &Claim) -> bool {
+        let same = |rows: &Rows| {
+            let seen = rows.claims.get(&claim.database_id);
+            seen.is_some_and(|seen| seen.state == claim.state && seen.slot() == claim.slot())
+        };
+        same(&self.facts.rows_before) && same(&self.facts.rows)
     }
 
     fn tombstone(&self, server: &str, name: &str) -> Option<&'f Claim> {

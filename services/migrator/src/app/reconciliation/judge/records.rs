@@ -12,10 +12,7 @@ use crate::store::spares::SpareState;
 impl View<'_> {
     pub(super) fn claims(&self, server: &str, seen: &Seen, findings: &mut Vec<Finding>) {
         for claim in self.kept_on(server) {
-            // What has changed meanwhile is under way.
-            let before = self.facts.rows_before.claims.get(&claim.database_id);
-            let is_steady = |before: &Claim| before.state == claim.state && before.slot() == claim.slot();
-            if !before.is_some_and(is_steady) {
+            if !self.is_steady(claim) {
                 continue;
             }
             let is_missing = !seen.after.databases.contains_key(&claim.name);
@@ -66,11 +63,7 @@ impl View<'_> {
                     Finding::new(Kind::StaleLease, server, &tenant.database, detail).of(Some(id)).since(Some(until)),
                 );
             }
-            let claim = self.by_company.get(&id);
-            if tenant.database.is_empty()
-                || !is_served(tenant)
-                || claim.is_some_and(|of| of.state != ClaimState::Dropped)
-            {
+            if tenant.database.is_empty() || !is_served(tenant) || self.by_company.contains_key(&id) {
                 continue;
             }
             findings.push(match seen.has_database(&tenant.database) {

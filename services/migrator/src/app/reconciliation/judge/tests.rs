@@ -90,7 +90,10 @@ fn seen(facts: &mut Facts) -> &mut Seen {
 }
 
 fn kinds(facts: &Facts) -> Vec<(Kind, String)> {
-    judge(facts, &prefix(), &[]).into_iter().map(|finding| (finding.kind, finding.name)).collect()
+    judge(facts, &prefix(), &["tnt_central".to_owned()])
+        .into_iter()
+        .map(|finding| (finding.kind, finding.name))
+        .collect()
 }
 
 fn named(kind: Kind, number: u128) -> (Kind, String) {
@@ -115,6 +118,12 @@ fn what_comes_or_goes_in_between_is_no_finding() {
     let before = claim(1, ClaimState::Ready);
     ending.rows_before.claims.insert(before.database_id, before);
     assert_eq!(kinds(&ending), []);
+
+    // One of which the listing is older than its end.
+    let mut ended = facts(&[1], &[claim(1, ClaimState::Dropped)], &[tenant(1, CompanyState::Purged)]);
+    let before = claim(1, ClaimState::Dropping);
+    ended.rows_before.claims.insert(before.database_id, before);
+    assert_eq!(kinds(&ended), []);
 
     // A spare that became a company's.
     let mut taken = facts(&[3], &[claim(3, ClaimState::Ready)], &[tenant(3, CompanyState::Active)]);
