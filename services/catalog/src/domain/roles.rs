@@ -18,6 +18,7 @@ pub(crate) enum Role {
 
 const VIEWER: &[&str] = &[
     "catalog.companies.read",
+    "catalog.membership.leave",
     "catalog.password.write",
     "crm.people.read",
     "crm.places.read",
@@ -46,6 +47,7 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.companies.list",
     "catalog.companies.sign_out",
     "catalog.events.read",
+    "catalog.passwords.reset",
     "catalog.servers.read",
     "catalog.servers.write",
     "migrator.databases.read",

@@ -13,6 +13,7 @@ mod m20260101_000800_rotations;
 mod m20260101_000850_adoptions;
 mod m20260101_000900_event_log;
 mod m20260101_001000_placement;
+mod m20260101_001400_password_resets;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -28,5 +29,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000850_adoptions::Migration)
         .add(m20260101_000900_event_log::Migration)
         .add(m20260101_001000_placement::Migration)
+        .add(m20260101_001400_password_resets::Migration)
         .build()
 }

@@ -8,6 +8,7 @@ use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerSer
 use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::password_service_client::PasswordServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::address_service_client::AddressServiceClient;
@@ -58,6 +59,11 @@ impl Clients {
     /// A client of the catalog.
     pub fn memberships(&self) -> anyhow::Result<MembershipServiceClient<ServiceChannel>> {
         Ok(MembershipServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn passwords(&self) -> anyhow::Result<PasswordServiceClient<ServiceChannel>> {
+        Ok(PasswordServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the catalog.

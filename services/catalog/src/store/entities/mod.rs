@@ -12,6 +12,7 @@ pub(crate) mod event_removal;
 pub(crate) mod invitation;
 pub(crate) mod membership;
 pub(crate) mod operator;
+pub(crate) mod password_reset;
 pub(crate) mod provisioning_lease;
 pub(crate) mod provisioning_step;
 pub(crate) mod signing_key;
