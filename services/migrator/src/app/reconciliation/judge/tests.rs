@@ -196,10 +196,9 @@ fn a_role_of_another_deployment_is_kept_as_long_as_it_reaches_a_database() {
     let mut shared = facts(&[], &[], &[]);
     let mut roles = inventory(&[1, 2]).roles;
     roles.get_mut(&database(1).1).expect("a role").reaches = BTreeSet::from(["theirs".to_owned()]);
-    for at in [&mut seen(&mut shared).before] {
-        at.roles = roles.clone();
-        at.databases.insert("theirs".to_owned(), FoundDatabase::default());
-    }
+    let before = &mut seen(&mut shared).before;
+    before.roles = roles.clone();
+    before.databases.insert("theirs".to_owned(), FoundDatabase::default());
     seen(&mut shared).after.roles = roles;
     assert_eq!(kinds(&shared), [named(Kind::RoleWithoutDatabase, 2)]);
 }
