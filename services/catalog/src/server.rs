@@ -11,6 +11,7 @@ use tenantry_api::catalog::v1::event_service_server::EventServiceServer;
 use tenantry_api::catalog::v1::key_service_server::KeyServiceServer;
 use tenantry_api::catalog::v1::membership_service_server::MembershipServiceServer;
 use tenantry_api::catalog::v1::operator_service_server::OperatorServiceServer;
+use tenantry_api::catalog::v1::password_service_server::PasswordServiceServer;
 use tenantry_api::catalog::v1::plan_service_server::PlanServiceServer;
 use tenantry_api::catalog::v1::plugin_service_server::PluginServiceServer;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
@@ -34,8 +35,8 @@ use crate::app::rotation::Rotations;
 use crate::app::{App, Settings, servers};
 use crate::domain::Tail;
 use crate::grpc::{
-    CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PlanGrpc, PluginGrpc, ServerGrpc,
-    TenantLayer, TokenGrpc,
+    CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PasswordGrpc, PlanGrpc, PluginGrpc,
+    ServerGrpc, TenantLayer, TokenGrpc,
 };
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema};
@@ -179,6 +180,7 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(TokenServiceServer::new(TokenGrpc(app.clone())))
         .service(OperatorServiceServer::new(OperatorGrpc(app.clone())))
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
+        .service(PasswordServiceServer::new(PasswordGrpc(app.clone())))
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))
         .service(DatabaseServerServiceServer::new(ServerGrpc(app.clone())))
         .service(PlanServiceServer::new(PlanGrpc(app.clone())))

@@ -124,6 +124,11 @@ impl Prefix {
         Ok(Logins { first, second })
     }
 
+    /// The text that names begin with.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// What the names of all scratch databases begin with. No tenant's does: those have no `_` after the prefix.
     pub(crate) fn scratches(&self) -> Result<Ident, IdentError> {
         self.with("scratch_")

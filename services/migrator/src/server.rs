@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tenantry_api::migrator::v1::drift_service_server::DriftServiceServer;
 use tenantry_api::migrator::v1::migration_service_server::MigrationServiceServer;
+use tenantry_api::migrator::v1::reconciliation_service_server::ReconciliationServiceServer;
 use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
@@ -26,7 +27,7 @@ use crate::app::reporter::{self, Reporter};
 use crate::app::rollouts::{Engine, Wake};
 use crate::app::spares::{Spares, Taken};
 use crate::app::{App, CatalogClient, Settings};
-use crate::grpc::{DriftGrpc, MigrationGrpc, RolloutGrpc, TenantDatabaseGrpc};
+use crate::grpc::{DriftGrpc, MigrationGrpc, ReconciliationGrpc, RolloutGrpc, TenantDatabaseGrpc};
 use crate::servers::DatabaseServers;
 use crate::store::{OwnDb, StoreError};
 use crate::{MigratorConfig, sets};
@@ -122,6 +123,7 @@ impl Migrator {
             .service(MigrationServiceServer::new(MigrationGrpc(app.clone())))
             .service(RolloutServiceServer::new(RolloutGrpc(app.clone())))
             .service(DriftServiceServer::new(DriftGrpc(app.clone())))
+            .service(ReconciliationServiceServer::new(ReconciliationGrpc(app.clone())))
             .build(Arc::new(verifier), listener)
             .await?;
         let holder = app.ids.uuid().to_string();

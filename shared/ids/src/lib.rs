@@ -119,6 +119,8 @@ ids! {
     OperatorId = "operator";
     /// An invitation of an e-mail address into a company.
     InvitationId = "invitation";
+    /// A secret by which a user chooses a new password.
+    PasswordResetId = "password reset";
     /// A signing key.
     KeyId = "key";
     /// An event of the catalog's log.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tenantry_api::catalog::v1::{
     Company, Event, ListEventsRequest, PurgeCompanyRequest, RemoveMemberRequest, UpdateCompanyRequest,
+    UpdateMemberRequest,
 };
 use tenantry_testkit::actors::{Actor, Member, Operator, Owner};
 use tenantry_testkit::sandbox::Sandbox;
@@ -60,7 +61,7 @@ impl Folded {
                 self.slug = Value::Null;
                 (self.generation, self.server, self.schema_version) = (0, Value::Null, Value::Null);
             }
-            "member.joined" => {
+            "member.joined" | "member.role_changed" => {
                 self.members.insert(text("user_id"), text("role"));
             }
             "member.removed" => {
@@ -89,6 +90,9 @@ async fn the_log_replayed_is_the_state(sandbox: &Sandbox) -> anyhow::Result<()> 
     Member::invited_by(sandbox, busy, "admin").await?;
     let remove = RemoveMemberRequest { company_id: id.clone(), user_id: viewer.user_id.clone() };
     sandbox.memberships()?.remove_member(busy.request(remove)).await?;
+    let changed = Member::invited_by(sandbox, busy, "viewer").await?;
+    let update = UpdateMemberRequest { company_id: id.clone(), user_id: changed.user_id, role: "member".to_owned() };
+    sandbox.memberships()?.update_member(busy.request(update)).await?;
     let new = Company {
         id: id.clone(),
         name: "Busier \"now\" 電".into(),

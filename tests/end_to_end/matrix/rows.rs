@@ -19,8 +19,11 @@ pub(crate) enum Elsewhere {
 }
 
 /// The RPCs that end the tokens of those who make them: everybody signs in again afterwards.
-pub(crate) const ENDS_TOKENS: &[&str] =
-    &["tenantry.catalog.v1.CompanyService/SignOutEveryone", "tenantry.catalog.v1.TokenService/ChangePassword"];
+pub(crate) const ENDS_TOKENS: &[&str] = &[
+    "tenantry.catalog.v1.CompanyService/SignOutEveryone",
+    "tenantry.catalog.v1.MembershipService/LeaveCompany",
+    "tenantry.catalog.v1.TokenService/ChangePassword",
+];
 
 /// Two functions from one list, so that it is complete by the same token: `names` and `body`.
 macro_rules! rows {
@@ -97,9 +100,20 @@ rows! { world:
         "password": PASSWORD,
     }),
     "tenantry.catalog.v1.MembershipService/ListMembers" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.MembershipService/UpdateMember" => json!({
+        "company_id": world.one.id,
+        "user_id": world.member().await?,
+        "role": "member",
+    }),
+    "tenantry.catalog.v1.MembershipService/LeaveCompany" => json!({ "company_id": world.with_everybody().await? }),
     "tenantry.catalog.v1.MembershipService/RemoveMember" => json!({
         "company_id": world.one.id,
         "user_id": world.member().await?,
+    }),
+    "tenantry.catalog.v1.PasswordService/IssuePasswordReset" => json!({ "email": world.stranger().await? }),
+    "tenantry.catalog.v1.PasswordService/ResetPassword" => json!({
+        "secret": world.password_reset().await?,
+        "new_password": PASSWORD,
     }),
     "tenantry.catalog.v1.OperatorService/IssueOperatorToken" => json!({
         "credential": world.sandbox.operator_credential()?,
@@ -302,6 +316,8 @@ rows! { world:
     "tenantry.crm.v1.PersonService/SearchPeople" [Elsewhere::OwnData] => json!({ "query": "only knows" }),
 
     "tenantry.migrator.v1.DriftService/CheckDrift" => json!({ "company_id": world.one.id }),
+    "tenantry.migrator.v1.ReconciliationService/Survey" => json!({}),
+    "tenantry.migrator.v1.ReconciliationService/Repair" => json!({ "validate_only": true }),
     "tenantry.migrator.v1.TenantDatabaseService/CreateTenantDatabase" => json!({
         "company_id": fresh_id(),
         "database_id": fresh_id(),

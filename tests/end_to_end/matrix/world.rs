@@ -188,6 +188,31 @@ impl World {
         Ok(())
     }
 
+    /// The first company, with those who left it back, and nobody's tokens revoked.
+    pub(crate) async fn with_everybody(&self) -> anyhow::Result<String> {
+        self.password_of_unrevoked().await?;
+        let back = "INSERT OR IGNORE INTO memberships (company_id, user_id, role, created_at) \
+                    SELECT i.company_id, u.id, i.role, i.created_at FROM invitations i \
+                    JOIN users u ON u.email_key = i.email_key WHERE i.accepted_at IS NOT NULL";
+        self.sandbox.run_in_central(back).await?;
+        Ok(self.one.id.clone())
+    }
+
+    /// The address of somebody who is nobody's session.
+    pub(crate) async fn stranger(&self) -> anyhow::Result<String> {
+        let email = fresh_email();
+        let accept = json!({ "secret": self.one.invite(&self.wire, &email, "viewer").await?, "password": PASSWORD });
+        self.wire.ask("tenantry.catalog.v1.MembershipService/AcceptInvitation", None, accept).await?;
+        Ok(email)
+    }
+
+    /// A secret by which somebody chooses a new password.
+    pub(crate) async fn password_reset(&self) -> anyhow::Result<String> {
+        let rpc = "tenantry.catalog.v1.PasswordService/IssuePasswordReset";
+        let body = json!({ "email": self.stranger().await? });
+        text(&self.wire.ask(rpc, Some(&self.operator.token), body).await?, "secret")
+    }
+
     /// A new member of the first company: the user's id.
     pub(crate) async fn member(&self) -> anyhow::Result<String> {
         let accept = json!({ "secret": self.invitation().await?, "password": PASSWORD });

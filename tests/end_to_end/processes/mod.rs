@@ -6,6 +6,7 @@ mod mariadb;
 mod operator;
 mod outage;
 mod postgres;
+mod reconciling;
 mod refusals;
 mod sqlite;
 mod standalone;

@@ -15,9 +15,9 @@ use super::{Deployment, eventually, serve};
 use crate::migrations::{BEFORE, HEAD, another_company, database_of_at};
 
 /// `tenantry` as an operator of the deployment.
-struct Console<'d> {
-    deployment: &'d Deployment,
-    migrator: SocketAddr,
+pub(super) struct Console<'d> {
+    pub(super) deployment: &'d Deployment,
+    pub(super) migrator: SocketAddr,
 }
 
 impl Console<'_> {
@@ -30,18 +30,18 @@ impl Console<'_> {
         Ok(command)
     }
 
-    async fn say(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
+    pub(super) async fn say(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
         run(self.command(arguments)?).await
     }
 
     /// With `--json`, from an answer of one document.
-    async fn ask(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+    pub(super) async fn ask(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let said = self.say(&[arguments, &["--json"]].concat()).await?;
         Ok(serde_json::from_str(said.stdout.trim())?)
     }
 }
 
-fn code(ended: &Ended) -> Option<i32> {
+pub(super) fn code(ended: &Ended) -> Option<i32> {
     ended.status.code()
 }
 
@@ -73,6 +73,7 @@ async fn commands_say_by_their_exit_code_how_they_ended() -> anyhow::Result<()> 
     console.say(&["migrate-tenant", "console-one", "--force"]).await?.success()?;
     assert_eq!(code(&console.say(&["status"]).await?), Some(0));
     assert_eq!(code(&console.say(&["drift", "console-one"]).await?), Some(0));
+    assert_eq!(code(&console.say(&["reconcile"]).await?), Some(0));
     console.say(&["seed", "console-one"]).await?.success()?;
 
     // A fleet of one goes back, is sabotaged, and fails in part.

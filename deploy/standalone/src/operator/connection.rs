@@ -12,6 +12,7 @@ use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::{Company, GetCompanyRequest, IssueOperatorTokenRequest};
 use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
+use tenantry_api::migrator::v1::reconciliation_service_client::ReconciliationServiceClient;
 use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
 use tenantry_ids::CompanyId;
 use tenantry_rpc::client::{self, ServiceChannel};
@@ -88,6 +89,10 @@ impl Session {
 
     pub(crate) fn drift(&self) -> DriftServiceClient<ServiceChannel> {
         DriftServiceClient::new(self.migrator.clone())
+    }
+
+    pub(crate) fn reconciliation(&self) -> ReconciliationServiceClient<ServiceChannel> {
+        ReconciliationServiceClient::new(self.migrator.clone())
     }
 
     /// A request of the operator's.

@@ -21,7 +21,7 @@ pub enum Exit {
     Unfinished,
     /// A service, or a database server, cannot be reached.
     Unreachable,
-    /// Something differs: pending migrations, or drift.
+    /// Something differs: pending migrations, drift, or what the servers have.
     Differs,
 }
 

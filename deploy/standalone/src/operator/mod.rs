@@ -7,6 +7,7 @@ mod make;
 mod one;
 mod output;
 mod policy;
+mod reconcile;
 mod rollouts;
 mod servers;
 
@@ -43,6 +44,8 @@ pub enum OperatorCommand {
     Plan(one::Plan),
     /// What of a company's database is not as its migrations make it.
     Drift(one::Company),
+    /// Databases without a company, companies without a database, and what was cut short; mends it when told to.
+    Reconcile(reconcile::Reconcile),
     /// Companies, with their states and versions.
     Companies(fleet::Companies),
     /// Database servers, and where new companies go.
@@ -95,6 +98,7 @@ pub async fn run<Program: CommandFactory>(
         OperatorCommand::Status(command) => command.run(&Session::open(connection).await?, &output).await,
         OperatorCommand::Plan(command) => command.run(&Session::open(connection).await?, &output).await,
         OperatorCommand::Drift(command) => command.drift(&Session::open(connection).await?, &output).await,
+        OperatorCommand::Reconcile(command) => command.run(&Session::open(connection).await?, &output).await,
         OperatorCommand::Companies(command) => command.run(&Session::open(connection).await?, &output).await,
         OperatorCommand::Servers(command) => command.run(&Session::open(connection).await?, &output).await,
         OperatorCommand::Rollout(command) => command.run(&Session::open(connection).await?, &output).await,

@@ -1,5 +1,6 @@
 //! The fleet, for the migrator: who there is, and which version each database is at.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tenantry_ids::{CompanyId, EventId};
 use tenantry_rpc::paging::Page;
@@ -7,21 +8,42 @@ use tenantry_rpc::{Context, Error};
 
 use super::App;
 use super::attempt::{Attempt, repeat};
+use crate::store::entities::company::State;
 use crate::store::entities::{company, company_database};
 pub(crate) use crate::store::fleet::Report;
-use crate::store::{CentralTx, StoreError, changes, companies, events, fleet, plugins};
+use crate::store::{CentralTx, StoreError, changes, companies, events, fleet, plugins, provisioning};
 
 /// The name of the list of tenants in page tokens.
 pub(crate) const LIST: &str = "tenants";
 
-/// A tenant and its database, if it has one.
-pub(crate) type Tenant = (company::Model, Option<company_database::Model>);
+/// A tenant.
+pub(crate) struct Tenant {
+    pub(crate) company: company::Model,
+    pub(crate) database: Option<company_database::Model>,
+    /// While there are steps to take: until when somebody has them, or when they are due.
+    pub(crate) lease_until: Option<DateTime<Utc>>,
+}
 
 /// The tenants of a page and one more, if there are more: these, or all that are not purged.
 pub(crate) async fn list(app: &App, only: &[CompanyId], page: Page) -> Result<Vec<Tenant>, Error> {
     let rows = fleet::tenants(&app.db, only, page.after, page.size + 1).await?;
     let mut databases = companies::databases_of(&app.db, rows.iter().map(|row| row.id)).await?;
-    Ok(rows.into_iter().map(|row| (databases.remove(&row.id), row)).map(|(database, row)| (row, database)).collect())
+    let working = rows.iter().filter(|row| has_steps(row)).map(|row| row.id);
+    let mut leases = provisioning::leases_of(&app.db, working).await?;
+    let tenant = |company: company::Model| Tenant {
+        database: databases.remove(&company.id),
+        lease_until: leases.remove(&company.id),
+        company,
+    };
+    Ok(rows.into_iter().map(tenant).collect())
+}
+
+fn has_steps(company: &company::Model) -> bool {
+    match company.state {
+        State::Provisioning => true,
+        State::Deleted | State::Failed => company.purge_begun_at.is_some(),
+        State::Active | State::Suspended | State::Maintenance | State::Purged => false,
+    }
 }
 
 /// Notes the reports that are newer than what is known, all or none; how many there were.

@@ -1,4 +1,4 @@
-//! Who belongs to a company: inviting, accepting, listing, removing.
+//! Who belongs to a company: inviting, accepting, listing.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -6,12 +6,11 @@ use tenantry_ids::{CompanyId, EventId, InvitationId, UserId};
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Context, Error, Reason, Violations};
 
-use super::attempt::{Attempt, repeat};
-use super::{App, changes, credentials_invalid};
+use super::{App, credentials_invalid};
 use crate::domain::{Email, Role, check_password};
 use crate::secrets::Credential;
 use crate::store::entities::{invitation, membership, user};
-use crate::store::{StoreError, companies, events, people};
+use crate::store::{StoreError, events, people};
 
 /// An invitation, with its secret.
 pub(crate) struct Invited {
@@ -138,50 +137,6 @@ pub(crate) async fn list(app: &App, company: CompanyId, page: Page) -> Result<(V
     let mut rows = people::members_of(&app.db, company, page.after, page.size + 1).await?;
     let next = page.cut(LIST, &mut rows, |(member, _)| member.user_id.0);
     Ok((rows, next))
-}
-
-/// Takes somebody out of the caller's company, or the caller.
-pub(crate) async fn remove(app: &App, context: &Context, company: CompanyId, user: UserId) -> Result<(), Error> {
-    let caller = context.user()?.user();
-    let actor = context.caller().subject();
-    repeat(|| attempt_removal(app, (caller, &actor), company, user)).await?;
-    app.changes.wake();
-    Ok(())
-}
-
-async fn attempt_removal(
-    app: &App,
-    (caller, actor): (UserId, &str),
-    company: CompanyId,
-    user: UserId,
-) -> Result<(), Attempt> {
-    let not_found = || Error::new(Reason::MemberNotFound, "nobody of this id belongs to the company");
-    let tx = app.db.begin().await?;
-    // Of two owners who remove each other one is left.
-    companies::lock(&tx, company).await?;
-    people::lock_user(&tx, user).await?;
-    let now = app.now();
-    let role = people::role_in(&tx, company, user).await?.ok_or_else(not_found)?;
-    let own = people::role_in(&tx, company, caller).await?;
-    if !own.is_some_and(|own| own.can_grant(role)) {
-        return Err(Error::new(Reason::RoleTooLow, "your role in the company cannot remove this member").into());
-    }
-    if role == Role::Owner && people::owners_of(&tx, company).await? == 1 {
-        let message = "the company has no other owner; make somebody else an owner first";
-        return Err(Error::new(Reason::LastOwner, message).into());
-    }
-    people::remove_member(&tx, company, user).await?;
-    let event = events::NewEvent {
-        id: EventId::new(&*app.ids),
-        company: Some(company),
-        kind: "member.removed",
-        actor,
-        payload: json!({ "user_id": user, "role": role.as_str() }),
-    };
-    events::append(&tx, event, now).await?;
-    changes::revoke(&tx, company, user, now).await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 fn raced(error: StoreError) -> Error {

@@ -12,6 +12,7 @@ pub(crate) mod lifecycle;
 mod log;
 pub(crate) mod members;
 pub(crate) mod operators;
+pub(crate) mod password_resets;
 pub(crate) mod passwords;
 mod placement;
 pub(crate) mod plans;
@@ -20,6 +21,7 @@ pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod rotation;
 pub(crate) mod servers;
+pub(crate) mod standing;
 pub(crate) mod tokens;
 pub(crate) mod updates;
 

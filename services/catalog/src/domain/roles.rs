@@ -18,6 +18,7 @@ pub(crate) enum Role {
 
 const VIEWER: &[&str] = &[
     "catalog.companies.read",
+    "catalog.membership.leave",
     "catalog.password.write",
     "catalog.plugins.read",
     "crm.people.read",
@@ -51,6 +52,7 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.plans.write",
     "catalog.plugins.read",
     "catalog.plugins.write",
+    "catalog.passwords.reset",
     "catalog.servers.read",
     "catalog.servers.write",
     "migrator.databases.read",

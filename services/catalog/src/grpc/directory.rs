@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
-use super::convert::{company_state, visible_slug};
+use super::convert::{company_state, timestamp, visible_slug};
 use super::plugins::parse_report;
 use super::room::fitting;
 use super::watching::{TenantCursor, watched};
@@ -117,12 +117,12 @@ fn page_of(page: Page, mut found: Vec<Tenant>) -> ListTenantsResponse {
     let size = usize::try_from(page.size).unwrap_or(usize::MAX);
     let mut tenants: Vec<_> = found.iter().take(size).map(convert).collect();
     let page = Page { size: fitting(&tenants), ..page };
-    let next_page_token = page.cut(fleet::LIST, &mut found, |(company, _)| company.id.0);
+    let next_page_token = page.cut(fleet::LIST, &mut found, |tenant| tenant.company.id.0);
     tenants.truncate(found.len());
     ListTenantsResponse { tenants, next_page_token }
 }
 
-fn convert((company, database): &Tenant) -> TenantMessage {
+fn convert(Tenant { company, database, lease_until }: &Tenant) -> TenantMessage {
     let database = database.as_ref();
     TenantMessage {
         company_id: company.id.to_string(),
@@ -133,6 +133,8 @@ fn convert((company, database): &Tenant) -> TenantMessage {
         database_id: database.map(|row| row.id.to_string()).unwrap_or_default(),
         schema_version: database.and_then(|row| row.schema_version.clone()).unwrap_or_default(),
         purge_begun: company.purge_begun_at.is_some(),
+        database: database.and_then(|row| row.name.clone()).unwrap_or_default(),
+        lease_expire_time: lease_until.map(timestamp),
     }
 }
 
@@ -151,7 +153,9 @@ mod tests {
         let labels: serde_json::Value = (0..64).map(|n| (format!("key-{n}"), json!(value))).collect();
         let tenant = |n: u128| {
             let id = CompanyId(uuid::Uuid::from_u128(n));
-            (company::Model { id, labels: labels.clone(), ..company::Model::example(company::State::Active) }, None)
+            let company =
+                company::Model { id, labels: labels.clone(), ..company::Model::example(company::State::Active) };
+            Tenant { company, database: None, lease_until: None }
         };
         let mut page = Page { size: 150, after: None };
         let (mut seen, mut pages) = (Vec::new(), 0);

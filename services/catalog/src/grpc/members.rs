@@ -2,15 +2,16 @@ use std::sync::Arc;
 
 use tenantry_api::catalog::v1::membership_service_server::MembershipService;
 use tenantry_api::catalog::v1::{
-    AcceptInvitationRequest, AcceptInvitationResponse, InviteMemberRequest, InviteMemberResponse, ListMembersRequest,
-    ListMembersResponse, Member, RemoveMemberRequest, RemoveMemberResponse,
+    AcceptInvitationRequest, AcceptInvitationResponse, InviteMemberRequest, InviteMemberResponse, LeaveCompanyRequest,
+    LeaveCompanyResponse, ListMembersRequest, ListMembersResponse, Member, RemoveMemberRequest, RemoveMemberResponse,
+    UpdateMemberRequest,
 };
 use tenantry_rpc::paging::Page;
-use tenantry_rpc::{Call, Violations};
+use tenantry_rpc::{Call, Violations, parse_field};
 use tonic::{Request, Response, Status};
 
 use super::convert::timestamp;
-use crate::app::{App, members};
+use crate::app::{App, members, standing};
 use crate::domain::Email;
 
 pub(crate) struct MembershipGrpc(pub(crate) Arc<App>);
@@ -64,6 +65,26 @@ impl MembershipService for MembershipGrpc {
         Ok(Response::new(ListMembersResponse { members: rows.into_iter().map(member).collect(), next_page_token }))
     }
 
+    async fn update_member(&self, request: Request<UpdateMemberRequest>) -> Result<Response<Member>, Status> {
+        let call = Call::open(request)?;
+        let mut violations = Violations::new();
+        let company = violations.parse("company_id", &call.body.company_id);
+        let user = violations.parse("user_id", &call.body.user_id);
+        let role = violations.parse("role", &call.body.role);
+        let ((company, user), role) = violations.finish(company.zip(user).zip(role))?;
+        Ok(Response::new(member(standing::change_role(&self.0, &call.context, company, user, role).await?)))
+    }
+
+    async fn leave_company(
+        &self,
+        request: Request<LeaveCompanyRequest>,
+    ) -> Result<Response<LeaveCompanyResponse>, Status> {
+        let call = Call::open(request)?;
+        let company = parse_field("company_id", &call.body.company_id)?;
+        standing::leave(&self.0, &call.context, company).await?;
+        Ok(Response::new(LeaveCompanyResponse {}))
+    }
+
     async fn remove_member(
         &self,
         request: Request<RemoveMemberRequest>,
@@ -73,7 +94,7 @@ impl MembershipService for MembershipGrpc {
         let company = violations.parse("company_id", &call.body.company_id);
         let user = violations.parse("user_id", &call.body.user_id);
         let (company, user) = violations.finish(company.zip(user))?;
-        members::remove(&self.0, &call.context, company, user).await?;
+        standing::remove(&self.0, &call.context, company, user).await?;
         Ok(Response::new(RemoveMemberResponse {}))
     }
 }

@@ -137,6 +137,32 @@ pub(crate) async fn members_of(
     Ok(members.into_iter().filter_map(with_user).collect())
 }
 
+/// One member, with the user.
+pub(crate) async fn member(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    user: UserId,
+) -> Result<Option<(membership::Model, user::Model)>, StoreError> {
+    let membership = membership::Entity::find_by_id((company, user)).one(db.raw()).await?;
+    let user = user::Entity::find_by_id(user).one(db.raw()).await?;
+    Ok(membership.zip(user))
+}
+
+pub(crate) async fn set_role(
+    db: &impl CentralConnection,
+    company: CompanyId,
+    user: UserId,
+    role: Role,
+) -> Result<(), StoreError> {
+    membership::Entity::update_many()
+        .col_expr(membership::Column::Role, Expr::value(role))
+        .filter(membership::Column::CompanyId.eq(company))
+        .filter(membership::Column::UserId.eq(user))
+        .exec(db.raw())
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn owners_of(db: &impl CentralConnection, company: CompanyId) -> Result<u64, StoreError> {
     let owners = membership::Entity::find()
         .filter(membership::Column::CompanyId.eq(company))

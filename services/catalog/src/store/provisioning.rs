@@ -4,6 +4,8 @@
 //! expires. A free lease whose time has not come (a retry that waits) has no
 //! owner and an expiry in the future.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -95,6 +97,19 @@ async fn insert_steps(
     });
     step::Entity::insert_many(rows).exec_without_returning(db.raw()).await?;
     Ok(())
+}
+
+/// Until when somebody has these companies' steps, or when they are due.
+pub(crate) async fn leases_of(
+    db: &impl CentralConnection,
+    companies: impl Iterator<Item = CompanyId>,
+) -> Result<HashMap<CompanyId, DateTime<Utc>>, StoreError> {
+    let companies: Vec<_> = companies.collect();
+    if companies.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = lease::Entity::find().filter(lease::Column::CompanyId.is_in(companies));
+    Ok(query.all(db.raw()).await?.into_iter().filter_map(|row| Some((row.company_id, row.expires_at?))).collect())
 }
 
 /// Makes a lease free at once. Its fence is raised, so that whoever thinks to hold it has lost it.

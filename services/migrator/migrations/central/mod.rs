@@ -15,6 +15,7 @@ mod m20260101_000900_event_log;
 mod m20260101_001000_placement;
 mod m20260101_001100_limits;
 mod m20260101_001200_plugins;
+mod m20260101_001400_password_resets;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -32,5 +33,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_001000_placement::Migration)
         .add(m20260101_001100_limits::Migration)
         .add(m20260101_001200_plugins::Migration)
+        .add(m20260101_001400_password_resets::Migration)
         .build()
 }

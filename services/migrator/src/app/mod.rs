@@ -8,6 +8,7 @@ pub(crate) mod drift;
 pub(crate) mod dropping;
 pub(crate) mod fleet;
 pub(crate) mod plugins;
+pub(crate) mod reconciliation;
 pub(crate) mod reporter;
 pub(crate) mod rollouts;
 pub(crate) mod spares;

@@ -5,6 +5,7 @@
 pub(crate) mod adoption;
 mod collation;
 mod error;
+mod inventory;
 mod mysql;
 mod postgres;
 mod scratch;
@@ -20,6 +21,9 @@ use tenantry_rpc::{Error, Reason};
 
 pub(crate) use adoption::Adoption;
 pub(crate) use error::ServerError;
+pub(crate) use inventory::Inventory;
+#[cfg(test)]
+pub(crate) use inventory::{FoundDatabase, FoundRole};
 pub(crate) use mysql::MySqlServer;
 pub(crate) use postgres::PostgresServer;
 pub(crate) use sqlite::{SqliteServer, sqlite_options};
@@ -338,6 +342,10 @@ impl DatabaseServers {
     /// The names of those that can have spares.
     pub(crate) fn with_spares(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, server)| server.has_spares()).map(|(name, _)| name.as_str())
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     pub(crate) fn named(&self, name: &str) -> Result<&DatabaseServer, Error> {

@@ -1,5 +1,6 @@
 mod adoption;
 mod credentials;
+mod inventory;
 mod scratch;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};

@@ -1,3 +1,4 @@
+mod inventory;
 mod scratch;
 
 use std::path::PathBuf;

@@ -118,6 +118,25 @@ pub(crate) async fn of_name(db: &OwnDb, server: &str, name: &str) -> Result<Opti
     Ok(query.one(db.raw()).await?)
 }
 
+/// Every claim, tombstones too.
+pub(crate) async fn all(db: &OwnDb) -> Result<Vec<Claim>, StoreError> {
+    Ok(row::Entity::find().all(db.raw()).await?)
+}
+
+/// Whether a database that is not dropped has a login role that ends so.
+pub(crate) async fn is_login(db: &OwnDb, ending: &str) -> Result<bool, StoreError> {
+    let query = row::Entity::find()
+        .filter(row::Column::Role.ends_with(ending))
+        .filter(row::Column::State.ne(row::State::Dropped));
+    Ok(query.one(db.raw()).await?.is_some())
+}
+
+/// The claims on databases of this name that are not dropped, on whichever server.
+pub(crate) async fn kept_of_name(db: &OwnDb, name: &str) -> Result<Vec<Claim>, StoreError> {
+    let query = row::Entity::find().filter(row::Column::Name.eq(name));
+    Ok(query.filter(row::Column::State.ne(row::State::Dropped)).all(db.raw()).await?)
+}
+
 pub(crate) async fn insert(db: &impl ConnectionTrait, new: NewClaim<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
     let row = row::ActiveModel {
         database_id: Set(new.database),

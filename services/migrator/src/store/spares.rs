@@ -69,6 +69,10 @@ pub(crate) async fn insert(db: &OwnDb, spare: &Spare) -> Result<bool, StoreError
     }
 }
 
+pub(crate) async fn all(db: &OwnDb) -> Result<Vec<Spare>, StoreError> {
+    Ok(row::Entity::find().all(db.raw()).await?)
+}
+
 pub(crate) async fn on_server(db: &OwnDb, server: &str) -> Result<Vec<Spare>, StoreError> {
     Ok(row::Entity::find()
         .filter(row::Column::Server.eq(server))

@@ -270,6 +270,8 @@ reasons! {
     AmountOverflow = "AMOUNT_OVERFLOW": FailedPrecondition,
     /// It is no payment, or was refunded already.
     NotRefundable = "NOT_REFUNDABLE": FailedPrecondition,
+    /// Nobody has the address.
+    UserNotFound = "USER_NOT_FOUND": NotFound,
     /// No such ticket in the company.
     TicketNotFound = "TICKET_NOT_FOUND": NotFound,
     /// No such category of tickets in the company.

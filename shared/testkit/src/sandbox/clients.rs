@@ -8,6 +8,7 @@ use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerSer
 use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
+use tenantry_api::catalog::v1::password_service_client::PasswordServiceClient;
 use tenantry_api::catalog::v1::plan_service_client::PlanServiceClient;
 use tenantry_api::catalog::v1::plugin_service_client::PluginServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
@@ -25,6 +26,7 @@ use tenantry_api::crm::v1::ticket_service_client::TicketServiceClient;
 use tenantry_api::crm::v1::transaction_service_client::TransactionServiceClient;
 use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
+use tenantry_api::migrator::v1::reconciliation_service_client::ReconciliationServiceClient;
 use tenantry_api::migrator::v1::rollout_service_client::RolloutServiceClient;
 use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseServiceClient;
 use tenantry_rpc::client::{self, ServiceChannel};
@@ -72,6 +74,11 @@ impl Clients {
     }
 
     /// A client of the catalog.
+    pub fn passwords(&self) -> anyhow::Result<PasswordServiceClient<ServiceChannel>> {
+        Ok(PasswordServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
     pub fn database_servers(&self) -> anyhow::Result<DatabaseServerServiceClient<ServiceChannel>> {
         Ok(DatabaseServerServiceClient::new(open(self.0.catalog, "catalog")?))
     }
@@ -104,6 +111,11 @@ impl Clients {
     /// A client of the migrator.
     pub fn drift(&self) -> anyhow::Result<DriftServiceClient<ServiceChannel>> {
         Ok(DriftServiceClient::new(open(self.0.migrator, "migrator")?))
+    }
+
+    /// A client of the migrator.
+    pub fn reconciliation(&self) -> anyhow::Result<ReconciliationServiceClient<ServiceChannel>> {
+        Ok(ReconciliationServiceClient::new(open(self.0.migrator, "migrator")?))
     }
 
     /// A client of the crm.

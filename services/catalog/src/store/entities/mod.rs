@@ -13,6 +13,7 @@ pub(crate) mod event_removal;
 pub(crate) mod invitation;
 pub(crate) mod membership;
 pub(crate) mod operator;
+pub(crate) mod password_reset;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod provisioning_lease;

@@ -8,6 +8,8 @@
 
 mod worker;
 
+use std::time::Duration;
+
 use tenantry_migration::MigrationSet;
 use tenantry_rpc::Error;
 use tokio::sync::Notify;
@@ -17,11 +19,14 @@ pub(crate) use worker::Spares;
 
 use super::App;
 use super::databases::NewDatabase;
+use crate::ident::Ident;
 use crate::servers::DatabaseServer;
 use crate::store::StoreError;
 use crate::store::claims::{self, ClaimState, NewClaim};
-use crate::store::spares;
+use crate::store::spares::{self, Spare, SpareState};
 
+/// Whoever makes or drops one has so long; after that somebody else looks after it.
+const LEASE: Duration = Duration::from_secs(60);
 /// How often another spare is tried when somebody else has taken the one that was seen.
 const TRIES: usize = 32;
 
@@ -64,4 +69,22 @@ pub(crate) async fn take(
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Drops one that nobody takes any more, if that is still so; false when somebody else was faster.
+pub(crate) async fn discard(app: &App, spare: &Spare) -> Result<bool, Error> {
+    let until = app.now() + LEASE;
+    if !spares::change(&app.db, spare, SpareState::Dropping, until).await? {
+        return Ok(false);
+    }
+    drop_one(app, &Spare { state: SpareState::Dropping, lease_until: until, ..spare.clone() }).await?;
+    Ok(true)
+}
+
+async fn drop_one(app: &App, spare: &Spare) -> Result<(), Error> {
+    let name = Ident::new(&spare.name)?;
+    app.servers.named(&spare.server)?.drop_database(&name, &[&name], async { Ok(()) }).await?;
+    spares::remove(app.db.raw(), spare).await?;
+    tracing::info!(database = spare.name, "a spare that was of no use is dropped");
+    Ok(())
 }

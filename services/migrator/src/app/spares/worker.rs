@@ -8,13 +8,11 @@ use tenantry_migration::{MigrationSet, Run};
 use tenantry_rpc::{Error, Shutdown};
 use tokio::task::JoinSet;
 
+use super::LEASE;
 use crate::app::{App, rollouts};
 use crate::ident::Ident;
 use crate::servers::DatabaseServer;
 use crate::store::spares::{self, Spare, SpareState};
-
-/// Whoever makes or drops one has so long; after that somebody else looks after it.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// How many databases are made ahead.
 #[derive(Debug, Clone, clap::Args)]
@@ -139,7 +137,7 @@ impl Spares {
             at_once.spawn(async move {
                 match one {
                     Work::Make(spare) => worker.make(spare, &set).await,
-                    Work::Drop(spare) => worker.drop_one(&spare).await,
+                    Work::Drop(spare) => super::drop_one(&worker.app, &spare).await,
                 }
             });
         }
@@ -168,14 +166,6 @@ impl Spares {
                 Err(error.into())
             }
         }
-    }
-
-    async fn drop_one(&self, spare: &Spare) -> Result<(), Error> {
-        let name = Ident::new(&spare.name)?;
-        self.server(spare)?.drop_database(&name, &[&name], async { Ok(()) }).await?;
-        spares::remove(self.app.db.raw(), spare).await?;
-        tracing::info!(database = spare.name, "a spare that was of no use is dropped");
-        Ok(())
     }
 
     fn server(&self, spare: &Spare) -> Result<&DatabaseServer, Error> {

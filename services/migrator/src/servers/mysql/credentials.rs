@@ -60,7 +60,7 @@ pub(super) async fn ensure_login(admin: &mut MySqlConnection, tenant: &NewTenant
     grant_rows(admin, &tenant.name, &tenant.role).await
 }
 
-async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
+pub(super) async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
     let row =
         sqlx::query("SELECT VERSION()").fetch_one(admin).await.map_err(ServerError::refused("reading its version"))?;
     let version: String = row.try_get(0).map_err(ServerError::refused("reading its version"))?;
@@ -114,7 +114,7 @@ fn user_statements(mariadb: bool, new: &NewTenant) -> [String; 4] {
 }
 
 /// In a grant's database name '_' stands for any character, unless escaped.
-fn pattern(name: &Ident) -> String {
+pub(super) fn pattern(name: &Ident) -> String {
     name.as_str().replace('_', "\\_")
 }
 

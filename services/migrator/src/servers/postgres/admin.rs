@@ -1,9 +1,12 @@
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection};
+
+use super::super::inventory::{FoundDatabase, FoundRole};
 use super::super::{CONNECT_TIMEOUT, ServerError};
-use crate::ident::Ident;
+use crate::ident::{Ident, Prefix};
 
 /// How long another maker of the same thing is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -51,7 +54,7 @@ impl Admin {
 
     pub(super) async fn try_lock(&mut self, name: &Ident) -> Result<bool, ServerError> {
         sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
-            .bind(format!("tenantry:{}", name.as_str()))
+            .bind(lock_name(name))
             .fetch_one(&mut self.connection)
             .await
             .map_err(ServerError::refused("locking"))
@@ -59,7 +62,7 @@ impl Admin {
 
     pub(super) async fn unlock(&mut self, name: &Ident) -> Result<(), ServerError> {
         sqlx::query("SELECT pg_advisory_unlock(hashtextextended($1, 0))")
-            .bind(format!("tenantry:{}", name.as_str()))
+            .bind(lock_name(name))
             .execute(&mut self.connection)
             .await
             .map(drop)
@@ -97,6 +100,65 @@ impl Admin {
         found.map_err(ServerError::refused("looking into its catalogue"))
     }
 
+    /// Every database.
+    pub(super) async fn databases(&mut self) -> Result<Vec<(String, FoundDatabase)>, ServerError> {
+        let found: Vec<(String, bool)> = sqlx::query_as("SELECT datname::text, datistemplate FROM pg_database")
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(ServerError::refused("listing the databases"))?;
+        Ok(found.into_iter().map(|(name, is_template)| (name, FoundDatabase { is_template })).collect())
+    }
+
+    /// The login roles whose names begin so, with what they may do.
+    pub(super) async fn tenant_roles(
+        &mut self,
+        prefix: &Prefix,
+        group: &Ident,
+    ) -> Result<BTreeMap<String, FoundRole>, ServerError> {
+        let refused = ServerError::refused;
+        let roles: Vec<(String, bool, bool)> = sqlx::query_as(
+            "SELECT r.rolname::text, r.rolcanlogin, EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g \
+             ON g.oid = m.roleid WHERE m.member = r.oid AND g.rolname = $2) \
+             FROM pg_roles r WHERE starts_with(r.rolname::text, $1)",
+        )
+        .bind(prefix.as_str())
+        .bind(group.as_str())
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(refused("listing the roles"))?;
+        let found = |(name, may_log_in, has_rights)| (name, FoundRole { may_log_in, has_rights, ..Default::default() });
+        let mut roles: BTreeMap<_, _> = roles.into_iter().map(found).collect();
+        let doors: Vec<(String, String)> = sqlx::query_as(
+            "SELECT r.rolname::text, d.datname::text FROM pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a \
+             JOIN pg_roles r ON r.oid = a.grantee \
+             WHERE a.privilege_type = 'CONNECT' AND starts_with(r.rolname::text, $1)",
+        )
+        .bind(prefix.as_str())
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(refused("listing what roles may connect to"))?;
+        for (role, database) in doors {
+            if let Some(found) = roles.get_mut(&role) {
+                found.reaches.insert(database);
+            }
+        }
+        Ok(roles)
+    }
+
+    /// Whether a session has the lock on a name. Only reads: trying it would keep somebody out for a moment.
+    pub(super) async fn is_locked(&mut self, name: &Ident) -> Result<bool, ServerError> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_locks l, hashtextextended($1, 0) AS k (key) \
+             WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND l.classid::bigint = (k.key >> 32) & 4294967295 AND l.objid::bigint = k.key & 4294967295)",
+        )
+        .bind(lock_name(name))
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(ServerError::refused("looking for a lock"))
+    }
+
     /// Ends the sessions of these login roles in the database.
     pub(super) async fn end_sessions(&mut self, name: &Ident, roles: &[&Ident]) -> Result<(), ServerError> {
         let roles: Vec<_> = roles.iter().map(|role| role.as_str().to_owned()).collect();
@@ -120,4 +182,8 @@ impl Admin {
     pub(super) async fn close(self) -> Result<(), ServerError> {
         self.connection.close().await.map_err(ServerError::refused("closing"))
     }
+}
+
+fn lock_name(name: &Ident) -> String {
+    format!("tenantry:{}", name.as_str())
 }

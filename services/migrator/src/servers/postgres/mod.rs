@@ -10,6 +10,7 @@ mod admin;
 mod adoption;
 mod credentials;
 mod dropping;
+mod inventory;
 mod scratch;
 mod spares;
 mod template;

@@ -50,7 +50,8 @@ async fn sweep(admin: &mut Admin, family: &Ident) -> Result<(), ServerError> {
     Ok(())
 }
 
-async fn drop_database(admin: &mut Admin, name: &Ident) -> Result<(), ServerError> {
+/// With its role.
+pub(super) async fn drop_database(admin: &mut Admin, name: &Ident) -> Result<(), ServerError> {
     if admin.database_exists(name).await? {
         drop_in_use(admin, name, &[name]).await?;
     }

@@ -13,7 +13,7 @@ use crate::servers::Goal;
 pub(super) struct InUse(Arc<Mutex<BTreeSet<String>>>);
 
 impl InUse {
-    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    pub(super) fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -94,6 +94,19 @@ pub(crate) async fn claim(
     Ok(chosen)
 }
 
+/// Targets that somebody began, whose lease has ended before `before`; at most `limit`.
+pub(crate) async fn abandoned(
+    db: &impl ConnectionTrait,
+    before: DateTime<Utc>,
+    limit: u64,
+) -> Result<Vec<Target>, StoreError> {
+    let query = Entity::find()
+        .filter(Column::State.eq(TargetState::Running))
+        .filter(Column::LeaseUntil.lt(before))
+        .limit(limit);
+    Ok(query.all(db).await?)
+}
+
 async fn running_by_server(
     tx: &impl ConnectionTrait,
     id: RolloutId,
