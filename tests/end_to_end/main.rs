@@ -20,3 +20,4 @@ mod rotations;
 mod server;
 mod support;
 mod traces;
+mod web;

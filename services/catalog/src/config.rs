@@ -58,6 +58,10 @@ pub struct CatalogConfig {
     #[arg(long, env = "CATALOG_TOKEN_LIFETIME_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub token_lifetime_s: u64,
 
+    /// For how long verifiers may keep the key set, in seconds.
+    #[arg(long, env = "CATALOG_JWKS_MAX_AGE_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub jwks_max_age_s: u32,
+
     /// How long an invitation can be accepted, in seconds.
     #[arg(long, env = "CATALOG_INVITATION_LIFETIME_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub invitation_lifetime_s: u64,
@@ -97,6 +101,7 @@ impl CatalogConfig {
             database_servers: Vec::new(),
             public_sign_up: false,
             token_lifetime_s: 900,
+            jwks_max_age_s: 300,
             invitation_lifetime_s: 900,
             deletion_grace_days: 30,
             credential_drain_s: CREDENTIAL_DRAIN_S,

@@ -1,7 +1,7 @@
 //! The catalog: companies, their people, their tokens, and where their databases
 //! are. It owns the central database and never opens a tenant's.
 //!
-//! `grpc` parses, calls and converts; `app` has a function for each use case;
+//! `grpc` parses, calls and converts; `http` has what is read without gRPC; `app` has a function for each use case;
 //! `domain` is pure; `store` is SeaORM; `secrets` seals and hashes.
 
 pub(crate) mod app;
@@ -9,6 +9,7 @@ mod bootstrap;
 mod config;
 mod domain;
 mod grpc;
+mod http;
 mod secrets;
 mod server;
 mod store;

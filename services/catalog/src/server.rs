@@ -28,6 +28,7 @@ use crate::app::rotation::Rotations;
 use crate::app::{App, Settings};
 use crate::domain::Tail;
 use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
+use crate::http::{Discovery, KeySet};
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema, servers};
 
@@ -151,6 +152,7 @@ fn settings_of(config: &CatalogConfig) -> Settings {
         issuer: config.issuer.clone(),
         public_sign_up: config.public_sign_up,
         token_lifetime: Duration::from_secs(config.token_lifetime_s),
+        jwks_max_age: Duration::from_secs(config.jwks_max_age_s.into()),
         invitation_lifetime: Duration::from_secs(config.invitation_lifetime_s),
         deletion_grace: Duration::from_hours(24 * u64::from(config.deletion_grace_days)),
         credential_drain: Duration::from_secs(config.credential_drain_s),
@@ -166,4 +168,6 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))
         .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
         .layer(TenantLayer(app.clone()))
+        .document(KeySet(app.clone()))
+        .document(Discovery(app.clone()))
 }

@@ -55,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) public_sign_up: bool,
     pub(crate) token_lifetime: Duration,
+    /// For how long verifiers may keep the key set.
+    pub(crate) jwks_max_age: Duration,
     pub(crate) invitation_lifetime: Duration,
     /// For how long a deleted company can be undeleted.
     pub(crate) deletion_grace: Duration,

@@ -7,9 +7,6 @@ use tonic::{Request, Response, Status};
 
 use crate::app::App;
 
-/// For how long verifiers may keep the set, in seconds.
-const MAX_AGE_SECONDS: i32 = 300;
-
 pub(crate) struct KeyGrpc(pub(crate) Arc<App>);
 
 #[tonic::async_trait]
@@ -26,7 +23,8 @@ impl KeyService for KeyGrpc {
             x: jwk.x,
             y: jwk.y,
         });
-        let issuer = self.0.settings.issuer.clone();
-        Ok(Response::new(GetJwksResponse { issuer, keys: keys.collect(), max_age_seconds: MAX_AGE_SECONDS }))
+        let settings = &self.0.settings;
+        let max_age_seconds = settings.jwks_max_age.as_secs().try_into().unwrap_or(i32::MAX);
+        Ok(Response::new(GetJwksResponse { issuer: settings.issuer.clone(), keys: keys.collect(), max_age_seconds }))
     }
 }

@@ -1,5 +1,6 @@
 //! The layers of every server, outermost first, each with its reason:
 //!
+//! 0. `server::web`: what is no gRPC call is answered before anything that answers in gRPC's way.
 //! 1. [`trace`]: a span for the call, joined to the caller's, around everything
 //!    below, so that each failure of any layer is seen and has a trace id.
 //! 2. [`panics`]: a handler that panics costs its caller an error, not everybody
