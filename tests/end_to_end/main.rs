@@ -10,6 +10,7 @@ mod companies;
 mod cut_off;
 mod databases;
 mod drift;
+mod keys;
 mod lifecycle;
 mod matrix;
 mod migrations;

@@ -27,9 +27,9 @@ use crate::processes::eventually;
 use crate::support::reason;
 
 /// Shorter than the drain, and long enough that placements are remembered.
-const QUICK: Tuning = Tuning { credential_drain_s: Some(2), placement_ttl_ms: Some(500) };
+const QUICK: Tuning = Tuning { credential_drain_s: Some(2), placement_ttl_ms: Some(500), key_rotation_s: None };
 /// Nothing is locked while the test runs.
-const SLOW: Tuning = Tuning { credential_drain_s: None, placement_ttl_ms: Some(500) };
+const SLOW: Tuning = Tuning { credential_drain_s: None, placement_ttl_ms: Some(500), key_rotation_s: None };
 
 /// Makes a test of a function for each engine that has logins.
 macro_rules! with_logins {

@@ -81,7 +81,7 @@ impl Running {
     async fn start(handler: Handler, change: impl FnOnce(&mut ServerConfig)) -> anyhow::Result<Self> {
         let mut config = ServerConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Mode::Dev);
         change(&mut config);
-        let settings = VerifierSettings { issuer: "test".into(), audience: "test".into() };
+        let settings = VerifierSettings { issuer: "test".into(), audience: "test".into(), remembered_tokens: 10 };
         let verifier = Verifier::new(settings, Arc::new(NoKeys), TrustedServices::default(), Arc::new(SystemClock));
         let listener = listen(&config).await?;
         let server = ServerBuilder::new("test", config)

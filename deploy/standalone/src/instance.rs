@@ -35,6 +35,8 @@ pub struct Tuning {
     pub credential_drain_s: Option<u64>,
     /// For how long the crm uses a placement without asking again, in milliseconds.
     pub placement_ttl_ms: Option<u64>,
+    /// How long a signing key signs, and how long it is published before, in seconds.
+    pub key_rotation_s: Option<(u32, u32)>,
 }
 
 /// The addresses of the three services.
@@ -194,6 +196,10 @@ impl Plan {
         config.migrator_address = format!("http://{}", addresses.migrator);
         config.issuer = issuer(addresses);
         config.public_sign_up = true;
+        if let Some((period, overlap)) = self.tuning.key_rotation_s {
+            (config.keys.key_rotation_period_s, config.keys.key_overlap_s) = (period, overlap);
+            (config.keys.key_poll_ms, config.jwks_max_age_s) = (100, overlap);
+        }
         config.credential_drain_s = self.tuning.credential_drain_s.unwrap_or(config.credential_drain_s);
         for server in &self.servers {
             let public = format!("{}={}", server.name, server.public_url);

@@ -8,6 +8,7 @@ use tenantry_rpc::auth::ServiceKeyFiles;
 use tenantry_rpc::server::{Mode, ServerConfig};
 
 use crate::app::changes::WatchSettings;
+use crate::app::keys::KeySettings;
 use crate::app::provisioning::WorkerSettings;
 use crate::secrets::{PasswordConfig, SealingConfig};
 use crate::store::CentralConfig;
@@ -36,6 +37,9 @@ pub struct CatalogConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub watching: WatchSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub keys: KeySettings,
 
     /// The address of the migrator.
     #[arg(long, env = "CATALOG_MIGRATOR_ADDRESS", default_value = "http://127.0.0.1:50052")]
@@ -96,6 +100,7 @@ impl CatalogConfig {
             passwords: PasswordConfig::default(),
             provisioning: WorkerSettings::default(),
             watching: WatchSettings::default(),
+            keys: KeySettings::default(),
             migrator_address: "http://127.0.0.1:50052".to_owned(),
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),

@@ -15,9 +15,10 @@ mod server;
 mod store;
 
 pub use app::changes::WatchSettings;
+pub use app::keys::{KeySettings, KeyringError};
 pub use app::operators::BootstrapError;
 pub use app::provisioning::WorkerSettings;
-pub use bootstrap::{Shown, bootstrap_operator};
+pub use bootstrap::{ImportError, ImportKey, Imported, Shown, bootstrap_operator, import_signing_key};
 pub use config::{CatalogConfig, PublicServer};
 pub use secrets::{PasswordConfig, SealingConfig};
 pub use server::{Catalog, NAME, StartError};

@@ -12,7 +12,9 @@ use tenantry_api::catalog::v1::operator_service_server::OperatorServiceServer;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
 use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
 use tenantry_ids::{IdSource, SystemIds};
-use tenantry_rpc::auth::{IdentityError, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::auth::{
+    IdentityError, KeyCache, KeyCacheConfig, ServiceIdentity, TrustedServices, Verifier, VerifierSettings,
+};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
@@ -22,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::CatalogConfig;
 use crate::app::changes::{self, Changes};
-use crate::app::keyring::{Keyring, KeyringError};
+use crate::app::keys::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
 use crate::app::{App, Settings};
@@ -64,6 +66,7 @@ pub struct Catalog {
     worker: Worker,
     rotations: Rotations,
     tail: Tail,
+    key_poll: Duration,
 }
 
 impl Catalog {
@@ -71,20 +74,28 @@ impl Catalog {
     pub async fn start(config: CatalogConfig, listener: TcpListener) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
+        config.keys.validate(config.jwks_max_age_s).map_err(StartError::Config)?;
         let db = open_central(&config).await?;
         for server in &config.database_servers {
             servers::register(&db, &server.name, server.engine, &server.endpoint, clock.now()).await?;
         }
-        let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?));
-        keyring.ensure_key(&*ids, &*clock).await?;
+        let key_times = config.keys.times(settings_of(&config).revocations_kept());
+        let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?, key_times));
+        keyring.keep_up(&*ids, clock.now()).await?;
         // A wrong key-encryption key shows now, and not at the first sign-in.
         keyring.signing_key().await?;
 
         let identity = ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?;
         let channel = client::open(&config.migrator_address, "migrator", Some(Arc::new(identity)))?;
         let services = TrustedServices::load(&config.identity.trusted_services_file)?;
-        let settings = VerifierSettings { issuer: config.issuer.clone(), audience: NAME.to_owned() };
-        let verifier = Verifier::new(settings, keyring.clone(), services, clock.clone());
+        let cache = KeyCacheConfig { key_refresh_ms: config.keys.key_poll_ms, ..KeyCacheConfig::default() };
+        let token_keys = Arc::new(KeyCache::new(keyring.clone(), cache));
+        let settings = VerifierSettings {
+            issuer: config.issuer.clone(),
+            audience: NAME.to_owned(),
+            remembered_tokens: config.server.remembered_tokens,
+        };
+        let verifier = Verifier::new(settings, token_keys.clone(), services, clock.clone());
 
         let app = Arc::new(App {
             db,
@@ -93,6 +104,7 @@ impl Catalog {
             sealer: config.sealing.sealer()?,
             passwords: Passwords::new(&config.passwords).map_err(|error| StartError::Config(error.to_string()))?,
             keyring,
+            token_keys,
             progress: Progress::new(),
             rotations: Progress::new(),
             changes: Changes::new(config.watching.clone()),
@@ -100,6 +112,7 @@ impl Catalog {
             stopping: Shutdown::new(),
             settings: settings_of(&config),
         });
+        let key_poll = config.keys.poll();
         let tail = changes::begin(&app).await?;
         let name = format!("{NAME}-{}", ids.uuid());
         let migrator = MigratorClient::new(channel);
@@ -108,7 +121,7 @@ impl Catalog {
         let worker = Worker { app: app.clone(), migrator, settings: config.provisioning.clone(), name };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
-        Ok(Self { app, server, worker, rotations, tail })
+        Ok(Self { app, server, worker, rotations, tail, key_poll })
     }
 }
 
@@ -118,7 +131,7 @@ impl Started for Catalog {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, server, worker, rotations, tail } = self;
+        let Self { app, server, worker, rotations, tail, key_poll } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
@@ -128,6 +141,8 @@ impl Started for Catalog {
             worker.run(shutdown.clone()),
             rotations.run(shutdown.clone()),
             changes::follow(app.clone(), tail, shutdown.clone()),
+            app.keyring.run(&*app.ids, &*app.clock, key_poll, shutdown.clone()),
+            app.token_keys.run(shutdown.clone()),
             stopping,
         );
         app.tasks.close();

@@ -73,6 +73,9 @@ rows! { world:
     "tenantry.catalog.v1.CompanyService/RotateDatabaseCredential" => json!({ "id": world.one.id }),
     "tenantry.catalog.v1.CompanyService/SignOutEveryone" => json!({ "id": world.at_its_first_epoch().await? }),
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
+    "tenantry.catalog.v1.KeyService/ListSigningKeys" => json!({}),
+    "tenantry.catalog.v1.KeyService/RotateSigningKey" => json!({}),
+    "tenantry.catalog.v1.KeyService/RevokeSigningKey" => json!({ "key_id": world.next_key().await? }),
     "tenantry.catalog.v1.MembershipService/InviteMember" => json!({
         "company_id": world.one.id,
         "email": fresh_email(),

@@ -155,6 +155,13 @@ impl World {
         self.wire.ask(&rpc, Some(&self.operator.token), body).await
     }
 
+    /// A signing key that has signed nothing.
+    pub(crate) async fn next_key(&self) -> anyhow::Result<String> {
+        let rpc = "tenantry.catalog.v1.KeyService/RotateSigningKey";
+        let answer = self.wire.ask(rpc, Some(&self.operator.token), json!({})).await?;
+        text(&answer["next"], "id")
+    }
+
     /// The secret of a new invitation into the first company.
     pub(crate) async fn invitation(&self) -> anyhow::Result<Value> {
         self.one.invite(&self.wire, &fresh_email(), "viewer").await

@@ -5,7 +5,7 @@ pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod directory;
 pub(crate) mod fleet;
-pub(crate) mod keyring;
+pub(crate) mod keys;
 pub(crate) mod lifecycle;
 pub(crate) mod members;
 pub(crate) mod operators;
@@ -21,11 +21,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tenantry_ids::IdSource;
+use tenantry_rpc::auth::KeyCache;
 use tenantry_rpc::{Clock, Error, Reason, Shutdown};
 use tokio_util::task::TaskTracker;
 
 use crate::app::changes::Changes;
-use crate::app::keyring::Keyring;
+use crate::app::keys::Keyring;
 use crate::app::provisioning::Progress;
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
 use crate::store::CentralDb;
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) sealer: Sealer,
     pub(crate) passwords: Passwords,
     pub(crate) keyring: Arc<Keyring>,
+    /// The public halves, as this process verifies with them.
+    pub(crate) token_keys: Arc<KeyCache>,
     pub(crate) progress: Progress,
     /// As `progress`, of credentials.
     pub(crate) rotations: Progress,

@@ -2,6 +2,7 @@
 
 mod company;
 mod email;
+mod keys;
 mod labels;
 mod lifecycle;
 mod roles;
@@ -10,6 +11,7 @@ mod tail;
 
 pub(crate) use company::{CompanyName, Slug, SlugChoice};
 pub(crate) use email::Email;
+pub(crate) use keys::{KeyChange, KeyFacts, KeyState, KeyTimes, due};
 pub(crate) use labels::{Labels, Selector};
 pub(crate) use lifecycle::{Action, Refusal, Standing, State, Transition, transition};
 pub(crate) use roles::{OPERATOR_SCOPES, Role};

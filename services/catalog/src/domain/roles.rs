@@ -28,6 +28,8 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.companies.write",
     "catalog.companies.list",
     "catalog.companies.sign_out",
+    "catalog.keys.read",
+    "catalog.keys.write",
     "migrator.databases.read",
     "migrator.databases.write",
     "migrator.rollouts.read",

@@ -10,6 +10,7 @@ mod m20260101_000500_events;
 mod m20260101_000600_lifecycle;
 mod m20260101_000700_tenant_changes;
 mod m20260101_000800_rotations;
+mod m20260101_002000_key_ring;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -22,5 +23,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000600_lifecycle::Migration)
         .add(m20260101_000700_tenant_changes::Migration)
         .add(m20260101_000800_rotations::Migration)
+        .add(m20260101_002000_key_ring::Migration)
         .build()
 }

@@ -216,6 +216,9 @@ reasons! {
 
     /// No such person in the company.
     PersonNotFound = "PERSON_NOT_FOUND": NotFound,
+
+    /// No such signing key.
+    KeyNotFound = "KEY_NOT_FOUND": NotFound,
 }
 
 impl std::fmt::Display for Reason {

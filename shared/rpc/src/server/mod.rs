@@ -75,7 +75,14 @@ pub struct ServerBuilder {
 impl ServerBuilder {
     /// A server of the service `name`, with nothing registered yet.
     pub fn new(name: &'static str, config: ServerConfig) -> Self {
-        Self { name, config, routes: RoutesBuilder::default(), services: Vec::new(), extra: Vec::new(), documents: Vec::new() }
+        Self {
+            name,
+            config,
+            routes: RoutesBuilder::default(),
+            services: Vec::new(),
+            extra: Vec::new(),
+            documents: Vec::new(),
+        }
     }
 
     /// Registers a generated service.

@@ -9,6 +9,7 @@ pub(crate) mod credential_rotation;
 pub(crate) mod database_server;
 pub(crate) mod event;
 pub(crate) mod invitation;
+pub(crate) mod key_ring;
 pub(crate) mod membership;
 pub(crate) mod operator;
 pub(crate) mod provisioning_lease;
