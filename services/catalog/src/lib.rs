@@ -18,6 +18,8 @@ pub use app::changes::WatchSettings;
 pub use app::keys::{KeySettings, KeyringError};
 pub use app::operators::BootstrapError;
 pub use app::provisioning::WorkerSettings;
+pub use app::sessions::SessionSettings;
+pub use app::throttle::ThrottleSettings;
 pub use bootstrap::{ImportError, ImportKey, Imported, Shown, bootstrap_operator, import_signing_key};
 pub use config::{CatalogConfig, PublicServer};
 pub use secrets::{PasswordConfig, SealingConfig};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenantry_api::MAX_MESSAGE_BYTES;
+use tenantry_api::catalog::v1::api_key_service_server::ApiKeyServiceServer;
 use tenantry_api::catalog::v1::company_service_server::CompanyServiceServer;
 use tenantry_api::catalog::v1::key_service_server::KeyServiceServer;
 use tenantry_api::catalog::v1::membership_service_server::MembershipServiceServer;
@@ -27,9 +28,12 @@ use crate::app::changes::{self, Changes};
 use crate::app::keys::{Keyring, KeyringError};
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
+use crate::app::sweeping;
 use crate::app::{App, Settings};
 use crate::domain::Tail;
-use crate::grpc::{CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc};
+use crate::grpc::{
+    ApiKeyGrpc, CompanyGrpc, DirectoryGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, TenantLayer, TokenGrpc,
+};
 use crate::http::{Discovery, KeySet};
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema, servers};
@@ -141,6 +145,7 @@ impl Started for Catalog {
             worker.run(shutdown.clone()),
             rotations.run(shutdown.clone()),
             changes::follow(app.clone(), tail, shutdown.clone()),
+            sweeping::run(app.clone(), shutdown.clone()),
             app.keyring.run(&*app.ids, &*app.clock, key_poll, shutdown.clone()),
             app.token_keys.run(shutdown.clone()),
             stopping,
@@ -167,8 +172,12 @@ fn settings_of(config: &CatalogConfig) -> Settings {
         issuer: config.issuer.clone(),
         public_sign_up: config.public_sign_up,
         token_lifetime: Duration::from_secs(config.token_lifetime_s),
+        sessions: config.sessions.clone(),
+        throttle: config.throttle.clone(),
         jwks_max_age: Duration::from_secs(config.jwks_max_age_s.into()),
         invitation_lifetime: Duration::from_secs(config.invitation_lifetime_s),
+        impersonation_lifetime: Duration::from_secs(config.impersonation_lifetime_s.into()),
+        api_keys_per_company: config.api_keys_per_company,
         deletion_grace: Duration::from_hours(24 * u64::from(config.deletion_grace_days)),
         credential_drain: Duration::from_secs(config.credential_drain_s),
     }
@@ -178,6 +187,7 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
     server
         .service(CompanyServiceServer::new(CompanyGrpc(app.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .service(TokenServiceServer::new(TokenGrpc(app.clone())))
+        .service(ApiKeyServiceServer::new(ApiKeyGrpc(app.clone())))
         .service(OperatorServiceServer::new(OperatorGrpc(app.clone())))
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))

@@ -107,6 +107,10 @@ ids! {
     OperatorId = "operator";
     /// An invitation of an e-mail address into a company.
     InvitationId = "invitation";
+    /// A sign-in that goes on.
+    SessionId = "session";
+    /// A key of a company's machine.
+    ApiKeyId = "api_key";
     /// A signing key.
     KeyId = "key";
     /// An event of the catalog's log.

@@ -1,14 +1,16 @@
 //! Who calls, until when, and what came along.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Extensions;
-use tenantry_ids::{CompanyId, OperatorId, UserId};
+use tenantry_ids::{ApiKeyId, CompanyId, OperatorId, SessionId, UserId};
 use tokio::time::Instant;
 use tonic::Request;
 
-use crate::Error;
+use crate::auth::Revocable;
+use crate::{Error, Reason};
 
 /// A call's context, made by the layers before any handler runs.
 #[derive(Debug, Clone)]
@@ -16,6 +18,7 @@ pub struct Context {
     caller: Caller,
     method: Arc<str>,
     deadline: Instant,
+    client_address: Option<IpAddr>,
 }
 
 /// Who calls, as proven. Only the authentication layer makes one, so a value of
@@ -24,7 +27,7 @@ pub struct Context {
 pub enum Caller {
     /// Nobody in particular.
     Anonymous,
-    /// A person of a company.
+    /// A person of a company, or a machine of it.
     User(Arc<UserClaims>),
     /// An operator.
     Operator(Arc<OperatorClaims>),
@@ -35,12 +38,36 @@ pub enum Caller {
 /// What a verified tenant token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserClaims {
-    pub(crate) user: UserId,
+    pub(crate) principal: Principal,
+    pub(crate) actor: Option<OperatorId>,
+    pub(crate) session: Option<SessionId>,
     pub(crate) tenant: CompanyId,
     pub(crate) access_epoch: u64,
     pub(crate) issued_at: i64,
     pub(crate) roles: Vec<String>,
     pub(crate) scopes: Vec<String>,
+}
+
+/// Who works in a company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Principal {
+    User(UserId),
+    ApiKey(ApiKeyId),
+}
+
+/// A person who calls for themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'c> {
+    /// The person.
+    pub user: UserId,
+    claims: &'c UserClaims,
+}
+
+impl<'c> Person<'c> {
+    /// What their token holds.
+    pub fn scopes(&self) -> &'c [String] {
+        &self.claims.scopes
+    }
 }
 
 /// What a verified operator token says.
@@ -51,9 +78,17 @@ pub struct OperatorClaims {
 }
 
 impl UserClaims {
-    /// The user.
-    pub fn user(&self) -> UserId {
-        self.user
+    /// The user, where it is no machine.
+    pub fn user(&self) -> Option<UserId> {
+        match self.principal {
+            Principal::User(user) => Some(user),
+            Principal::ApiKey(_) => None,
+        }
+    }
+
+    /// The operator who acts for the user, if one does.
+    pub fn actor(&self) -> Option<OperatorId> {
+        self.actor
     }
 
     /// The one company that the token is for.
@@ -71,9 +106,28 @@ impl UserClaims {
         self.issued_at
     }
 
+    /// What the token can be revoked by.
+    pub fn revocables(&self) -> impl Iterator<Item = Revocable> {
+        let principal = match self.principal {
+            Principal::User(user) => Revocable::User(user),
+            Principal::ApiKey(key) => Revocable::ApiKey(key),
+        };
+        std::iter::once(principal).chain(self.session.map(Revocable::Session))
+    }
+
     /// The user's roles in the company.
     pub fn roles(&self) -> &[String] {
         &self.roles
+    }
+}
+
+impl UserClaims {
+    fn subject(&self) -> String {
+        match (self.principal, self.actor) {
+            (Principal::User(user), None) => format!("user:{user}"),
+            (Principal::User(user), Some(operator)) => format!("operator:{operator} as user:{user}"),
+            (Principal::ApiKey(key), _) => format!("api_key:{key}"),
+        }
     }
 }
 
@@ -86,11 +140,11 @@ impl OperatorClaims {
 
 impl Caller {
     /// The caller as one text, for logs, audit and idempotency keys:
-    /// `user:<id>`, `operator:<id>`, `service:<name>` or `anonymous`.
+    /// `user:<id>`, `api_key:<id>`, `operator:<id>`, `operator:<id> as user:<id>`, `service:<name>` or `anonymous`.
     pub fn subject(&self) -> String {
         match self {
             Caller::Anonymous => "anonymous".to_owned(),
-            Caller::User(claims) => format!("user:{}", claims.user),
+            Caller::User(claims) => claims.subject(),
             Caller::Operator(claims) => format!("operator:{}", claims.operator),
             Caller::Service(name) => format!("service:{name}"),
         }
@@ -98,8 +152,8 @@ impl Caller {
 }
 
 impl Context {
-    pub(crate) fn new(caller: Caller, method: &str, deadline: Instant) -> Self {
-        Self { caller, method: method.into(), deadline }
+    pub(crate) fn new(caller: Caller, method: &str, deadline: Instant, client_address: Option<IpAddr>) -> Self {
+        Self { caller, method: method.into(), deadline, client_address }
     }
 
     /// Who calls.
@@ -117,6 +171,11 @@ impl Context {
         self.deadline
     }
 
+    /// Where the call comes from, as far as trusted proxies say.
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.client_address
+    }
+
     /// What is left until the deadline.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -129,6 +188,18 @@ impl Context {
             Caller::User(claims) => Ok(claims),
             Caller::Anonymous | Caller::Operator(_) | Caller::Service(_) => {
                 Err(Error::internal(format!("{} has no user, and its handler needs one", self.method)))
+            }
+        }
+    }
+
+    /// The person who calls for themselves, for what is nobody else's to do: no machine, and nobody who acts for them.
+    pub fn person(&self) -> Result<Person<'_>, Error> {
+        let claims = self.user()?;
+        match (claims.principal, claims.actor) {
+            (Principal::User(user), None) => Ok(Person { user, claims }),
+            (Principal::User(_) | Principal::ApiKey(_), _) => {
+                let message = "only the person themselves may do this, signed in with their password";
+                Err(Error::new(Reason::CallerNotAllowed, message))
             }
         }
     }

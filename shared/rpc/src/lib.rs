@@ -21,7 +21,7 @@ pub mod server;
 mod validation;
 
 pub use clock::{Clock, SystemClock};
-pub use context::{Call, Caller, Context, OperatorClaims, UserClaims};
+pub use context::{Call, Caller, Context, OperatorClaims, Person, UserClaims};
 pub use error::{Error, FieldViolation, Kind, Reason, reason_of};
 pub use layers::{HttpRequest, HttpResponse, Middleware, Next};
 pub use lifecycle::{Shutdown, StopSignals};

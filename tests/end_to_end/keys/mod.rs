@@ -263,7 +263,7 @@ async fn replicas_agree_on_keys(engine: Engine) -> anyhow::Result<()> {
         let keys = at.keys()?.get_jwks(GetJwksRequest {}).await?.into_inner().keys;
         Ok(keys.into_iter().map(|key| key.kid).collect())
     };
-    let [key_id] = keys(one).await?.try_into().map_err(|keys| anyhow::anyhow!("{keys:?}"))?;
+    let [key_id]: [String; 1] = keys(one).await?.try_into().map_err(|keys: Vec<String>| anyhow::anyhow!("{keys:?}"))?;
     assert_eq!(keys(other).await?, std::slice::from_ref(&key_id));
 
     let operator = deployment.operator().await?;

@@ -1,9 +1,11 @@
 //! The use cases, one async function each. A use case owns its transaction.
 
+pub(crate) mod api_keys;
 mod attempt;
 pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod directory;
+pub(crate) mod exchange;
 pub(crate) mod fleet;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
@@ -13,6 +15,9 @@ pub(crate) mod passwords;
 pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod rotation;
+pub(crate) mod sessions;
+pub(crate) mod sweeping;
+pub(crate) mod throttle;
 pub(crate) mod tokens;
 pub(crate) mod updates;
 
@@ -28,6 +33,8 @@ use tokio_util::task::TaskTracker;
 use crate::app::changes::Changes;
 use crate::app::keys::Keyring;
 use crate::app::provisioning::Progress;
+use crate::app::sessions::SessionSettings;
+use crate::app::throttle::ThrottleSettings;
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
 use crate::store::CentralDb;
 
@@ -58,9 +65,14 @@ pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) public_sign_up: bool,
     pub(crate) token_lifetime: Duration,
+    pub(crate) sessions: SessionSettings,
+    pub(crate) throttle: ThrottleSettings,
     /// For how long verifiers may keep the key set.
     pub(crate) jwks_max_age: Duration,
     pub(crate) invitation_lifetime: Duration,
+    /// How long an operator acts for a user by one token.
+    pub(crate) impersonation_lifetime: Duration,
+    pub(crate) api_keys_per_company: u64,
     /// For how long a deleted company can be undeleted.
     pub(crate) deletion_grace: Duration,
     /// For how long a credential works after another one has taken its place.

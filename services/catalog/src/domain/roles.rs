@@ -16,10 +16,20 @@ pub(crate) enum Role {
     Owner,
 }
 
-const VIEWER: &[&str] = &["catalog.companies.read", "catalog.password.write", "crm.people.read"];
+const VIEWER: &[&str] = &[
+    "catalog.companies.read",
+    "catalog.password.write",
+    "catalog.sessions.write",
+    "catalog.tokens.exchange",
+    "crm.people.read",
+];
 const MEMBER: &[&str] = &["catalog.members.read", "crm.people.write"];
-const ADMIN: &[&str] = &["catalog.members.write"];
+const ADMIN: &[&str] = &["catalog.api_keys.read", "catalog.api_keys.write", "catalog.members.write"];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
+
+/// What a person can have a machine do, and an operator do for a person: work, and nothing about who may.
+pub(crate) const DELEGABLE: &[&str] =
+    &["catalog.companies.read", "catalog.members.read", "crm.people.read", "crm.people.write"];
 
 /// What operators may do. Nothing in a company's database: for that they act for
 /// one of its users, by token exchange.
@@ -30,6 +40,8 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.companies.sign_out",
     "catalog.keys.read",
     "catalog.keys.write",
+    "catalog.sessions.write",
+    "catalog.tokens.exchange",
     "migrator.databases.read",
     "migrator.databases.write",
     "migrator.rollouts.read",
@@ -86,6 +98,12 @@ mod tests {
         assert!(scopes(Role::Member).is_subset(&scopes(Role::Admin)));
         assert!(scopes(Role::Admin).is_subset(&scopes(Role::Owner)));
         assert!(!scopes(Role::Viewer).contains("crm.people.write"));
+    }
+
+    #[test]
+    fn what_is_delegated_is_somebodys_and_gives_no_access() {
+        assert!(DELEGABLE.iter().all(|scope| Role::Owner.scopes().contains(scope)));
+        assert!(!DELEGABLE.iter().any(|scope| scope.starts_with("catalog.") && scope.ends_with(".write")));
     }
 
     #[test]

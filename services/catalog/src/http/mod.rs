@@ -52,7 +52,7 @@ impl Document for Discovery {
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": algorithms,
             "claims_supported":
-                ["iss", "sub", "aud", "iat", "exp", "jti", "client_id", "tenant", "access_epoch", "scope", "roles"],
+                ["iss", "sub", "aud", "iat", "exp", "jti", "sid", "act", "client_id", "tenant", "access_epoch", "scope", "roles"],
         });
         let body = serde_json::to_vec(&document).map_err(Error::internal)?;
         Ok(Rendered { content_type: "application/json", body, max_age: settings.jwks_max_age })

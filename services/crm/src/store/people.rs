@@ -85,13 +85,13 @@ fn columns(profile: &Profile) -> row::ActiveModel {
     }
 }
 
-pub(crate) async fn insert(db: &impl TenantConnection, person: &Person, by: UserId) -> Result<(), DbErr> {
+pub(crate) async fn insert(db: &impl TenantConnection, person: &Person, by: Option<UserId>) -> Result<(), DbErr> {
     let row = row::ActiveModel {
         id: Set(person.id),
         revision: Set(person.revision),
         created_at: Set(person.created_at),
         updated_at: Set(person.updated_at),
-        created_by: Set(Some(by)),
+        created_by: Set(by),
         ..columns(&person.profile)
     };
     row::Entity::insert(row).exec_without_returning(db).await.map(drop)

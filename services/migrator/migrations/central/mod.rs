@@ -11,6 +11,9 @@ mod m20260101_000600_lifecycle;
 mod m20260101_000700_tenant_changes;
 mod m20260101_000800_rotations;
 mod m20260101_002000_key_ring;
+mod m20260101_002100_sessions;
+mod m20260101_002200_sign_in_failures;
+mod m20260101_002300_api_keys;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -24,5 +27,8 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000700_tenant_changes::Migration)
         .add(m20260101_000800_rotations::Migration)
         .add(m20260101_002000_key_ring::Migration)
+        .add(m20260101_002100_sessions::Migration)
+        .add(m20260101_002200_sign_in_failures::Migration)
+        .add(m20260101_002300_api_keys::Migration)
         .build()
 }

@@ -13,7 +13,7 @@ mod service_identity;
 mod signing;
 mod verifier;
 
-pub use claims::{AccessClaims, Subject};
+pub use claims::{AccessClaims, Actor, Revocable, Subject};
 pub use jwk::{JwkMembers, KeyAlgorithm, VerifyingKey};
 pub use key_cache::{KeyCache, KeyCacheConfig, KeyError, KeyFetch, KeySource};
 pub use service_identity::{IdentityError, ServiceIdentity, ServiceKeyFiles, TrustedServices, create_service_key};

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use super::claims::ServiceClaims;
 use super::remembered::{Remembered, Remembering};
 use super::{
-    ACCESS_TOKEN, AccessClaims, KeyAlgorithm, KeySource, SERVICE_TOKEN, Subject, TrustedServices, VerifyingKey,
+    ACCESS_TOKEN, AccessClaims, Actor, KeyAlgorithm, KeySource, SERVICE_TOKEN, Subject, TrustedServices, VerifyingKey,
     ring_provider,
 };
+use crate::context::Principal;
 use crate::{Caller, Clock, Error, OperatorClaims, Reason, UserClaims};
 
 /// A longer token is refused before any of it is read, in bytes.
@@ -167,16 +168,23 @@ impl<'t> Unverified<'t> {
 
 fn caller_of(claims: AccessClaims) -> Result<Caller, Error> {
     let scopes = claims.scope.split_ascii_whitespace().map(str::to_owned).collect();
-    match (claims.sub, claims.tenant, claims.access_epoch) {
-        (Subject::User(user), Some(tenant), Some(access_epoch)) => {
-            let (issued_at, roles) = (claims.iat, claims.roles);
-            Ok(Caller::User(Arc::new(UserClaims { user, tenant, access_epoch, issued_at, roles, scopes })))
+    let actor = match claims.act {
+        None => None,
+        Some(Actor { sub: Subject::Operator(operator) }) => Some(operator),
+        Some(_) => return Err(invalid()),
+    };
+    let principal = match (claims.sub, actor) {
+        (Subject::User(user), _) => Principal::User(user),
+        (Subject::ApiKey(key), None) => Principal::ApiKey(key),
+        (Subject::Operator(operator), None) if claims.tenant.is_none() && claims.access_epoch.is_none() => {
+            return Ok(Caller::Operator(Arc::new(OperatorClaims { operator, scopes })));
         }
-        (Subject::Operator(operator), None, None) => {
-            Ok(Caller::Operator(Arc::new(OperatorClaims { operator, scopes })))
-        }
-        (Subject::User(_) | Subject::Operator(_), _, _) => Err(invalid()),
-    }
+        (Subject::Operator(_) | Subject::ApiKey(_), _) => return Err(invalid()),
+    };
+    let (Some(tenant), Some(access_epoch)) = (claims.tenant, claims.access_epoch) else { return Err(invalid()) };
+    let (session, issued_at, roles) = (claims.sid, claims.iat, claims.roles);
+    let claims = UserClaims { principal, actor, session, tenant, access_epoch, issued_at, roles, scopes };
+    Ok(Caller::User(Arc::new(claims)))
 }
 
 /// One answer for every way in which a token is wrong: a reason, never a hint.

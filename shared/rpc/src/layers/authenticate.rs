@@ -12,6 +12,7 @@ use super::deadline::Deadline;
 use super::{HttpRequest, HttpResponse, Middleware, Next, PendingCheck, is_infrastructure};
 use crate::access::{admit, tenant_check};
 use crate::auth::Verifier;
+use crate::server::client_address::ClientAddress;
 use crate::{Caller, Context, Error, Reason};
 
 /// Finds out who calls, applies the RPC's access rule, and makes the context.
@@ -44,7 +45,8 @@ impl Middleware for Authenticate {
         }
         let check = tenant_check(rule, &caller);
         let deadline = request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0);
-        request.extensions_mut().insert(Context::new(caller, &path, deadline));
+        let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
+        request.extensions_mut().insert(Context::new(caller, &path, deadline, address));
         if let Some(check) = check {
             request.extensions_mut().insert(PendingCheck(check));
         }

@@ -18,6 +18,7 @@ pub(crate) mod panics;
 pub(crate) mod trace;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -27,6 +28,8 @@ use tenantry_api::codec::{MessageCheck, checked};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
+
+use crate::server::client_address::ClientAddress;
 
 /// A request as it arrives.
 pub type HttpRequest = http::Request<Body>;
@@ -84,11 +87,18 @@ struct PendingCheck(MessageCheck);
 pub(crate) struct Stack {
     layers: Arc<[Arc<dyn Middleware>]>,
     routes: Routes,
+    /// Who has connected, and how many proxies are believed.
+    peer: Option<(IpAddr, u8)>,
 }
 
 impl Stack {
     pub(crate) fn new(layers: Vec<Arc<dyn Middleware>>, routes: Routes) -> Self {
-        Self { layers: layers.into(), routes: routes.prepare() }
+        Self { layers: layers.into(), routes: routes.prepare(), peer: None }
+    }
+
+    /// For the calls of one connection.
+    pub(crate) fn called_from(&self, peer: IpAddr, trusted_hops: u8) -> Self {
+        Self { peer: Some((peer, trusted_hops)), ..self.clone() }
     }
 }
 
@@ -105,7 +115,11 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        if let Some((peer, trusted_hops)) = self.peer {
+            let address = ClientAddress::of(peer, request.headers(), trusted_hops);
+            request.extensions_mut().insert(address);
+        }
         let next = Next { layers: self.layers.clone(), at: 0, routes: self.routes.clone() };
         Box::pin(async move { Ok(next.run(request.map(Body::new)).await) })
     }

@@ -32,8 +32,9 @@ pub(super) async fn serve(listener: TcpListener, stack: Stack, config: &ServerCo
             () = shutdown.begun() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(builder.clone(), stream, stack.clone(), shutdown.clone()));
+            Ok((stream, peer)) => {
+                let stack = stack.called_from(peer.ip(), config.trusted_hops);
+                connections.spawn(connection(builder.clone(), stream, stack, shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

@@ -2,6 +2,7 @@
 //! rules and drain.
 
 mod accept;
+pub(crate) mod client_address;
 mod config;
 mod web;
 

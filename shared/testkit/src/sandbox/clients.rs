@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use tenantry::Addresses;
+use tenantry_api::catalog::v1::api_key_service_client::ApiKeyServiceClient;
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
@@ -36,6 +37,11 @@ impl Clients {
     /// A client of the catalog.
     pub fn tokens(&self) -> anyhow::Result<TokenServiceClient<ServiceChannel>> {
         Ok(TokenServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn api_keys(&self) -> anyhow::Result<ApiKeyServiceClient<ServiceChannel>> {
+        Ok(ApiKeyServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the catalog.
