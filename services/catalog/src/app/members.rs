@@ -3,15 +3,16 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tenantry_ids::{CompanyId, EventId, InvitationId, UserId};
+use tenantry_rpc::auth::Revocable;
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Context, Error, Reason, Violations};
 
 use super::attempt::{Attempt, repeat};
-use super::{App, changes, credentials_invalid};
+use super::{App, changes, credentials_invalid, throttle};
 use crate::domain::{Email, Role, check_password};
 use crate::secrets::Credential;
 use crate::store::entities::{invitation, membership, user};
-use crate::store::{StoreError, companies, events, people};
+use crate::store::{StoreError, companies, events, people, sessions};
 
 /// An invitation, with its secret.
 pub(crate) struct Invited {
@@ -35,7 +36,7 @@ pub(crate) async fn invite(
     email: Email,
     role: Role,
 ) -> Result<Invited, Error> {
-    let inviter = context.user()?.user();
+    let inviter = context.person()?.user;
     let own_role = people::role_in(&app.db, company, inviter).await?;
     if !own_role.is_some_and(|own| own.can_grant(role)) {
         return Err(Error::new(Reason::RoleNotGrantable, "your role in the company cannot give this role"));
@@ -77,12 +78,12 @@ pub(crate) async fn invite(
 }
 
 /// Accepts an invitation, by its secret and the user's password.
-pub(crate) async fn accept(app: &App, secret: &str, password: &str) -> Result<Joined, Error> {
+pub(crate) async fn accept(app: &App, context: &Context, secret: &str, password: &str) -> Result<Joined, Error> {
     let now = app.now();
     let row =
         people::open_invitation(&app.db, &Credential::hash_of(secret), now).await?.ok_or_else(credentials_invalid)?;
     let known = people::find_user_by_key(&app.db, &row.email_key).await?;
-    let new_hash = prove(app, known.as_ref(), password).await?;
+    let new_hash = prove(app, context, known.as_ref(), password).await?;
 
     let tx = app.db.begin().await?;
     if !people::use_invitation(&tx, &row, now).await? {
@@ -114,10 +115,20 @@ pub(crate) async fn accept(app: &App, secret: &str, password: &str) -> Result<Jo
 }
 
 /// Someone known proves to be it; someone new chooses a password, whose hash is returned.
-async fn prove(app: &App, known: Option<&user::Model>, password: &str) -> Result<Option<String>, Error> {
+async fn prove(
+    app: &App,
+    context: &Context,
+    known: Option<&user::Model>,
+    password: &str,
+) -> Result<Option<String>, Error> {
     match known {
-        Some(user) if app.passwords.verify(password, Some(&user.password_hash)).await? => Ok(None),
-        Some(_) => Err(credentials_invalid()),
+        Some(user) => {
+            // Whoever invites knows the secret, and is not to guess the password with it.
+            if !throttle::compare(app, context, &user.email_key, password, Some(&user.password_hash)).await? {
+                return Err(credentials_invalid());
+            }
+            Ok(None)
+        }
         None => {
             let mut violations = Violations::new();
             check_password(&mut violations, "password", password);
@@ -142,7 +153,7 @@ pub(crate) async fn list(app: &App, company: CompanyId, page: Page) -> Result<(V
 
 /// Takes somebody out of the caller's company, or the caller.
 pub(crate) async fn remove(app: &App, context: &Context, company: CompanyId, user: UserId) -> Result<(), Error> {
-    let caller = context.user()?.user();
+    let caller = context.person()?.user;
     let actor = context.caller().subject();
     repeat(|| attempt_removal(app, (caller, &actor), company, user)).await?;
     app.changes.wake();
@@ -179,7 +190,8 @@ async fn attempt_removal(
         payload: json!({ "user_id": user, "role": role.as_str() }),
     };
     events::append(&tx, event, now).await?;
-    changes::revoke(&tx, company, user, now).await?;
+    sessions::end_of_member(&tx, company, user).await?;
+    changes::revoke(&tx, company, Revocable::User(user), now).await?;
     tx.commit().await?;
     Ok(())
 }

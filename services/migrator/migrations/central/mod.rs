@@ -13,6 +13,10 @@ mod m20260101_000800_rotations;
 mod m20260101_000850_adoptions;
 mod m20260101_000900_event_log;
 mod m20260101_001000_placement;
+mod m20260101_002000_key_ring;
+mod m20260101_002100_sessions;
+mod m20260101_002200_sign_in_failures;
+mod m20260101_002300_api_keys;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -28,5 +32,9 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000850_adoptions::Migration)
         .add(m20260101_000900_event_log::Migration)
         .add(m20260101_001000_placement::Migration)
+        .add(m20260101_002000_key_ring::Migration)
+        .add(m20260101_002100_sessions::Migration)
+        .add(m20260101_002200_sign_in_failures::Migration)
+        .add(m20260101_002300_api_keys::Migration)
         .build()
 }
