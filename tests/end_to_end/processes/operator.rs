@@ -100,6 +100,17 @@ async fn commands_say_by_their_exit_code_how_they_ended() -> anyhow::Result<()> 
     assert!(console.say(&["rollout", "list"]).await?.success()?.lines().count() == 3);
     assert!(console.say(&["companies"]).await?.success()?.contains("console-one"));
 
+    assert!(console.say(&["servers", "list"]).await?.success()?.contains("OPEN"));
+    let changed = ["servers", "update", "main", "--state", "draining", "--max-databases", "5", "--region", "eu"];
+    let changed = console.ask(&changed).await?;
+    assert_eq!((&changed["state"], &changed["databases"]), (&"DATABASE_SERVER_STATE_DRAINING".into(), &"1".into()));
+    assert_eq!(console.ask(&["servers", "list", "--region", "eu"]).await?["max_databases"], 5);
+    console.say(&["servers", "register", "other", "sqlite:/nowhere", "--state", "closed"]).await?.success()?;
+    let open = console.say(&["servers", "list", "--state", "open"]).await?.success()?;
+    assert_eq!(open.lines().count(), 1, "{open}");
+    assert_eq!(code(&console.say(&["servers", "update", "main", "--etag", "1", "--state", "open"]).await?), Some(1));
+    assert_eq!(code(&console.say(&["servers", "update", "main"]).await?), Some(2), "nothing to change");
+
     assert_eq!(code(&console.say(&["status", "nobody-here"]).await?), Some(1));
     let clap = console.say(&["rollback"]).await?;
     assert_eq!(code(&clap), Some(2), "{clap:?}");
