@@ -48,7 +48,11 @@ async fn main() -> anyhow::Result<()> {
         bench.wait_for_a_spare().await?;
         made.push(bench.create().await?);
     }
-    println!("  CreateCompany, spare  {:>7.1} ms   {:.2} of a bare clone", millis(median(made.clone())), ratio(median(made), clone));
+    println!(
+        "  CreateCompany, spare  {:>7.1} ms   {:.2} of a bare clone",
+        millis(median(made.clone())),
+        ratio(median(made), clone)
+    );
     bench.sandbox.stop().await
 }
 

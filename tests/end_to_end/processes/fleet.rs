@@ -109,7 +109,8 @@ async fn found(deployment: &Deployment, size: usize) -> anyhow::Result<Vec<Strin
 
 /// How many databases are at `newest version|rows in the ledger|different ones`.
 async fn versions(server: &OnServer, names: &[String]) -> anyhow::Result<BTreeMap<String, usize>> {
-    let query = "SELECT max(version), count(*), count(DISTINCT version) FROM tenantry_migrations WHERE \"set\" = 'tenant'";
+    let query =
+        "SELECT max(version), count(*), count(DISTINCT version) FROM tenantry_migrations WHERE \"set\" = 'tenant'";
     let mut counted = BTreeMap::new();
     for name in names {
         *counted.entry(ask(server, name, query).await?).or_insert(0) += 1;
