@@ -15,9 +15,9 @@ use super::{Deployment, eventually, serve};
 use crate::migrations::{BEFORE, HEAD, another_company, database_of_at};
 
 /// `tenantry` as an operator of the deployment.
-struct Console<'d> {
-    deployment: &'d Deployment,
-    migrator: SocketAddr,
+pub(super) struct Console<'d> {
+    pub(super) deployment: &'d Deployment,
+    pub(super) migrator: SocketAddr,
 }
 
 impl Console<'_> {
@@ -30,18 +30,18 @@ impl Console<'_> {
         Ok(command)
     }
 
-    async fn say(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
+    pub(super) async fn say(&self, arguments: &[&str]) -> anyhow::Result<Ended> {
         run(self.command(arguments)?).await
     }
 
     /// With `--json`, from an answer of one document.
-    async fn ask(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+    pub(super) async fn ask(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let said = self.say(&[arguments, &["--json"]].concat()).await?;
         Ok(serde_json::from_str(said.stdout.trim())?)
     }
 }
 
-fn code(ended: &Ended) -> Option<i32> {
+pub(super) fn code(ended: &Ended) -> Option<i32> {
     ended.status.code()
 }
 
