@@ -146,6 +146,25 @@ async fn a_key_is_good_for_its_own_algorithm_only() {
     assert_eq!(bench.asked(), 1);
 }
 
+/// What everybody can read is no secret to sign with, whatever the header says.
+#[tokio::test]
+async fn a_public_key_signs_nothing() {
+    use ring::hmac;
+    let bench = Bench::new(10);
+    let good = bench.token(|_| {});
+    let secrets = [serde_json::to_vec(bench.signing.public()).unwrap(), b"kid".to_vec(), Vec::new()];
+    for (secret, alg) in secrets.iter().flat_map(|secret| ["HS256", "ES256"].map(|alg| (secret, alg))) {
+        let token = headed(&good, &json!({ "alg": alg, "typ": ACCESS_TOKEN, "kid": "kid" }));
+        let (signed, _) = token.rsplit_once('.').unwrap();
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
+        let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag));
+        assert_eq!(bench.reason(&forged).await, Some(Reason::TokenInvalid), "{alg}");
+        let bare = format!("{signed}.");
+        assert_eq!(bench.reason(&bare).await, Some(Reason::TokenInvalid), "{alg}, without a signature");
+    }
+    assert_eq!(bench.verifier.remembering.len(), 0);
+}
+
 #[tokio::test]
 async fn a_verified_token_is_remembered_until_it_ends_or_a_key_goes() {
     let bench = Bench::new(10);
