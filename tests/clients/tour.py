@@ -22,6 +22,7 @@ PASSWORD = "correct horse battery staple"
 REFLECTION = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
 CATALOG_SERVICES = {
     "grpc.health.v1.Health",
+    "tenantry.catalog.v1.ApiKeyService",
     "tenantry.catalog.v1.CompanyService",
     "tenantry.catalog.v1.DatabaseServerService",
     "tenantry.catalog.v1.EventService",

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::key_service_server::{KeyService, KeyServiceServer};
-use tenantry_api::catalog::v1::{GetJwksRequest, GetJwksResponse};
+use tenantry_api::catalog::v1::{
+    GetJwksRequest, GetJwksResponse, ListSigningKeysRequest, ListSigningKeysResponse, RevokeSigningKeyRequest,
+    RevokeSigningKeyResponse, RotateSigningKeyRequest, RotateSigningKeyResponse,
+};
 use tenantry_rpc::auth::{KeyError, KeySource, TrustedServices, Verifier, VerifierSettings, VerifyingKey};
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::server::{Mode, ServerBuilder, ServerConfig, listen};
@@ -60,6 +63,27 @@ impl KeyService for Handler {
         }
         Ok(Response::new(GetJwksResponse::default()))
     }
+
+    async fn list_signing_keys(
+        &self,
+        _: Request<ListSigningKeysRequest>,
+    ) -> Result<Response<ListSigningKeysResponse>, Status> {
+        Err(Status::unimplemented("these tests call GetJwks"))
+    }
+
+    async fn rotate_signing_key(
+        &self,
+        _: Request<RotateSigningKeyRequest>,
+    ) -> Result<Response<RotateSigningKeyResponse>, Status> {
+        Err(Status::unimplemented("these tests call GetJwks"))
+    }
+
+    async fn revoke_signing_key(
+        &self,
+        _: Request<RevokeSigningKeyRequest>,
+    ) -> Result<Response<RevokeSigningKeyResponse>, Status> {
+        Err(Status::unimplemented("these tests call GetJwks"))
+    }
 }
 
 struct NoKeys;
@@ -81,7 +105,7 @@ impl Running {
     async fn start(handler: Handler, change: impl FnOnce(&mut ServerConfig)) -> anyhow::Result<Self> {
         let mut config = ServerConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Mode::Dev);
         change(&mut config);
-        let settings = VerifierSettings { issuer: "test".into(), audience: "test".into() };
+        let settings = VerifierSettings { issuer: "test".into(), audience: "test".into(), remembered_tokens: 10 };
         let verifier = Verifier::new(settings, Arc::new(NoKeys), TrustedServices::default(), Arc::new(SystemClock));
         let listener = listen(&config).await?;
         let server = ServerBuilder::new("test", config)

@@ -41,6 +41,8 @@ pub struct Tuning {
     pub events_kept_days: Option<u16>,
     /// How often events that are older are looked for, in milliseconds.
     pub events_sweep_ms: Option<u64>,
+    /// How long a signing key signs, and how long it is published before, in seconds.
+    pub key_rotation_s: Option<(u32, u32)>,
 }
 
 impl Tuning {
@@ -51,6 +53,7 @@ impl Tuning {
         spares_per_server: None,
         events_kept_days: None,
         events_sweep_ms: None,
+        key_rotation_s: None,
     };
 }
 
@@ -211,6 +214,10 @@ impl Plan {
         config.migrator_address = format!("http://{}", addresses.migrator);
         config.issuer = issuer(addresses);
         config.public_sign_up = true;
+        if let Some((period, overlap)) = self.tuning.key_rotation_s {
+            (config.keys.key_rotation_period_s, config.keys.key_overlap_s) = (period, overlap);
+            (config.keys.key_poll_ms, config.jwks_max_age_s) = (100, overlap);
+        }
         config.credential_drain_s = self.tuning.credential_drain_s.unwrap_or(config.credential_drain_s);
         config.events.events_kept_days = self.tuning.events_kept_days.unwrap_or(config.events.events_kept_days);
         config.events.events_sweep_ms = self.tuning.events_sweep_ms.unwrap_or(config.events.events_sweep_ms);

@@ -10,7 +10,10 @@ use url::Url;
 
 use crate::app::changes::WatchSettings;
 use crate::app::event_log::EventSettings;
+use crate::app::keys::KeySettings;
 use crate::app::provisioning::WorkerSettings;
+use crate::app::sessions::SessionSettings;
+use crate::app::throttle::ThrottleSettings;
 use crate::secrets::{PasswordConfig, SealingConfig};
 use crate::store::CentralConfig;
 
@@ -41,6 +44,15 @@ pub struct CatalogConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub events: EventSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub keys: KeySettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub sessions: SessionSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub throttle: ThrottleSettings,
 
     /// The address of the migrator.
     #[arg(long, env = "CATALOG_MIGRATOR_ADDRESS", default_value = "http://127.0.0.1:50052")]
@@ -63,9 +75,21 @@ pub struct CatalogConfig {
     #[arg(long, env = "CATALOG_TOKEN_LIFETIME_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub token_lifetime_s: u64,
 
+    /// For how long verifiers may keep the key set, in seconds.
+    #[arg(long, env = "CATALOG_JWKS_MAX_AGE_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub jwks_max_age_s: u32,
+
     /// How long an invitation can be accepted, in seconds.
     #[arg(long, env = "CATALOG_INVITATION_LIFETIME_S", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub invitation_lifetime_s: u64,
+
+    /// How long an operator acts for a user by one token, in seconds.
+    #[arg(long, env = "CATALOG_IMPERSONATION_LIFETIME_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub impersonation_lifetime_s: u32,
+
+    /// API keys that a company has at most.
+    #[arg(long, env = "CATALOG_API_KEYS_PER_COMPANY", default_value_t = 100)]
+    pub api_keys_per_company: u64,
 
     /// For how long a deleted company can be undeleted, in days; then it is purged.
     #[arg(long, env = "CATALOG_DELETION_GRACE_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=3_650))]
@@ -98,12 +122,18 @@ impl CatalogConfig {
             provisioning: WorkerSettings::default(),
             watching: WatchSettings::default(),
             events: EventSettings::default(),
+            keys: KeySettings::default(),
+            sessions: SessionSettings::default(),
+            throttle: ThrottleSettings::default(),
             migrator_address: "http://127.0.0.1:50052".to_owned(),
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),
             public_sign_up: false,
             token_lifetime_s: 900,
+            jwks_max_age_s: 300,
             invitation_lifetime_s: 900,
+            impersonation_lifetime_s: 300,
+            api_keys_per_company: 100,
             deletion_grace_days: 30,
             credential_drain_s: CREDENTIAL_DRAIN_S,
         }

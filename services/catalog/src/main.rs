@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use catalog::{Catalog, CatalogConfig, CentralConfig, NAME};
+use catalog::{Catalog, CatalogConfig, CentralConfig, ImportKey, NAME};
 use clap::{Parser, Subcommand};
 use tenantry_rpc::command::{self, GenerateKey};
 use tenantry_telemetry::TelemetryConfig;
@@ -40,6 +40,8 @@ enum Command {
         #[arg(long)]
         credential_file: Option<PathBuf>,
     },
+    /// Takes in a key that signs tokens, such as an RS256 one for a mesh that wants it.
+    ImportSigningKey(Box<ImportKey>),
     /// Makes this service's key.
     GenerateKey(GenerateKey),
 }
@@ -60,6 +62,11 @@ impl Command {
             }
             Command::BootstrapOperator { central, name, credential_file } => {
                 bootstrap(&central, &name, credential_file).await
+            }
+            Command::ImportSigningKey(import) => {
+                let imported = catalog::import_signing_key(*import).await?;
+                println!("The key {} is published now and signs from {} on.", imported.key_id, imported.signs_from);
+                Ok(())
             }
             Command::GenerateKey(key) => key.run(NAME),
         }

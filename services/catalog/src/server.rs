@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tenantry_api::MAX_MESSAGE_BYTES;
+use tenantry_api::catalog::v1::api_key_service_server::ApiKeyServiceServer;
 use tenantry_api::catalog::v1::company_service_server::CompanyServiceServer;
 use tenantry_api::catalog::v1::database_server_service_server::DatabaseServerServiceServer;
 use tenantry_api::catalog::v1::event_service_server::EventServiceServer;
@@ -17,7 +18,9 @@ use tenantry_api::catalog::v1::plugin_service_server::PluginServiceServer;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
 use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
 use tenantry_ids::{IdSource, SystemIds};
-use tenantry_rpc::auth::{IdentityError, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::auth::{
+    IdentityError, KeyCache, KeyCacheConfig, ServiceIdentity, TrustedServices, Verifier, VerifierSettings,
+};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
@@ -28,16 +31,17 @@ use tokio_util::task::TaskTracker;
 use crate::CatalogConfig;
 use crate::app::changes::{self, Changes};
 use crate::app::event_log::{self, EventLog};
-use crate::app::keyring::{Keyring, KeyringError};
+use crate::app::keys::{Keyring, KeyringError};
 use crate::app::plugins::Installations;
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
-use crate::app::{App, Settings, servers};
+use crate::app::{App, Settings, servers, sweeping};
 use crate::domain::Tail;
 use crate::grpc::{
-    CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PasswordGrpc, PlanGrpc, PluginGrpc,
-    ServerGrpc, TenantLayer, TokenGrpc,
+    ApiKeyGrpc, CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PasswordGrpc, PlanGrpc,
+    PluginGrpc, ServerGrpc, TenantLayer, TokenGrpc,
 };
+use crate::http::{Discovery, KeySet};
 use crate::secrets::{Passwords, SealError};
 use crate::store::{CentralDb, StoreError, schema};
 
@@ -76,6 +80,7 @@ pub struct Catalog {
     rotations: Rotations,
     installations: Installations,
     tail: Tail,
+    key_poll: Duration,
 }
 
 impl Catalog {
@@ -83,17 +88,25 @@ impl Catalog {
     pub async fn start(config: CatalogConfig, listener: TcpListener) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
+        config.keys.validate(config.jwks_max_age_s).map_err(StartError::Config)?;
         let db = open_central(&config).await?;
-        let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?));
-        keyring.ensure_key(&*ids, &*clock).await?;
+        let key_times = config.keys.times(settings_of(&config).revocations_kept());
+        let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?, key_times));
+        keyring.keep_up(&*ids, clock.now()).await?;
         // A wrong key-encryption key shows now, and not at the first sign-in.
         keyring.signing_key().await?;
 
         let identity = ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?;
         let channel = client::open(&config.migrator_address, "migrator", Some(Arc::new(identity)))?;
         let services = TrustedServices::load(&config.identity.trusted_services_file)?;
-        let settings = VerifierSettings { issuer: config.issuer.clone(), audience: NAME.to_owned() };
-        let verifier = Verifier::new(settings, keyring.clone(), services, clock.clone());
+        let cache = KeyCacheConfig { key_refresh_ms: config.keys.key_poll_ms, ..KeyCacheConfig::default() };
+        let token_keys = Arc::new(KeyCache::new(keyring.clone(), cache));
+        let settings = VerifierSettings {
+            issuer: config.issuer.clone(),
+            audience: NAME.to_owned(),
+            remembered_tokens: config.server.remembered_tokens,
+        };
+        let verifier = Verifier::new(settings, token_keys.clone(), services, clock.clone());
 
         let app = Arc::new(App {
             db,
@@ -102,6 +115,7 @@ impl Catalog {
             sealer: config.sealing.sealer()?,
             passwords: Passwords::new(&config.passwords).map_err(|error| StartError::Config(error.to_string()))?,
             keyring,
+            token_keys,
             progress: Progress::new(),
             rotations: Progress::new(),
             installations: Progress::new(),
@@ -112,6 +126,7 @@ impl Catalog {
             stopping: Shutdown::new(),
             settings: settings_of(&config),
         });
+        let key_poll = config.keys.poll();
         for server in &config.database_servers {
             servers::announce(&app, server).await?;
         }
@@ -122,7 +137,7 @@ impl Catalog {
         let worker = Worker { app: app.clone(), settings: config.provisioning.clone(), name };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
-        Ok(Self { app, server, worker, rotations, installations, tail })
+        Ok(Self { app, server, worker, rotations, installations, tail, key_poll })
     }
 }
 
@@ -132,7 +147,7 @@ impl Started for Catalog {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, server, worker, rotations, installations, tail } = self;
+        let Self { app, server, worker, rotations, installations, tail, key_poll } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
@@ -144,6 +159,9 @@ impl Started for Catalog {
             installations.run(shutdown.clone()),
             changes::follow(app.clone(), tail, shutdown.clone()),
             event_log::sweep(app.clone(), shutdown.clone()),
+            sweeping::run(app.clone(), shutdown.clone()),
+            app.keyring.run(&*app.ids, &*app.clock, key_poll, shutdown.clone()),
+            app.token_keys.run(shutdown.clone()),
             stopping,
         );
         app.tasks.close();
@@ -168,7 +186,12 @@ fn settings_of(config: &CatalogConfig) -> Settings {
         issuer: config.issuer.clone(),
         public_sign_up: config.public_sign_up,
         token_lifetime: Duration::from_secs(config.token_lifetime_s),
+        sessions: config.sessions.clone(),
+        throttle: config.throttle.clone(),
+        jwks_max_age: Duration::from_secs(config.jwks_max_age_s.into()),
         invitation_lifetime: Duration::from_secs(config.invitation_lifetime_s),
+        impersonation_lifetime: Duration::from_secs(config.impersonation_lifetime_s.into()),
+        api_keys_per_company: config.api_keys_per_company,
         deletion_grace: Duration::from_hours(24 * u64::from(config.deletion_grace_days)),
         credential_drain: Duration::from_secs(config.credential_drain_s),
     }
@@ -178,6 +201,7 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
     server
         .service(CompanyServiceServer::new(CompanyGrpc(app.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .service(TokenServiceServer::new(TokenGrpc(app.clone())))
+        .service(ApiKeyServiceServer::new(ApiKeyGrpc(app.clone())))
         .service(OperatorServiceServer::new(OperatorGrpc(app.clone())))
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
         .service(PasswordServiceServer::new(PasswordGrpc(app.clone())))
@@ -188,4 +212,6 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(EventServiceServer::new(EventGrpc(app.clone())))
         .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
         .layer(TenantLayer(app.clone()))
+        .document(KeySet(app.clone()))
+        .document(Discovery(app.clone()))
 }

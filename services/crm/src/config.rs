@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use tenantry_rpc::auth::ServiceKeyFiles;
+use tenantry_rpc::auth::{KeyCacheConfig, ServiceKeyFiles};
 use tenantry_rpc::server::{Mode, ServerConfig};
 use tenantry_tenancy::{FollowConfig, LimitConfig, PlacementCacheConfig, PoolConfig};
 
@@ -14,6 +14,9 @@ pub struct CrmConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub server: ServerConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub token_keys: KeyCacheConfig,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub identity: ServiceKeyFiles,
@@ -49,6 +52,7 @@ impl CrmConfig {
     pub fn at(listen: SocketAddr, mode: Mode, identity: ServiceKeyFiles) -> Self {
         Self {
             server: ServerConfig::at(listen, mode),
+            token_keys: KeyCacheConfig::default(),
             identity,
             placements: PlacementCacheConfig::default(),
             follow: FollowConfig::default(),

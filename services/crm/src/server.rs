@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tenantry_api::crm::v1::address_service_server::AddressServiceServer;
 use tenantry_api::crm::v1::audit_service_server::AuditServiceServer;
@@ -16,7 +15,7 @@ use tenantry_api::crm::v1::ticket_category_service_server::TicketCategoryService
 use tenantry_api::crm::v1::ticket_service_server::TicketServiceServer;
 use tenantry_api::crm::v1::transaction_service_server::TransactionServiceServer;
 use tenantry_ids::SystemIds;
-use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::auth::{IdentityError, KeyCache, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
@@ -38,9 +37,6 @@ use crate::store::SCHEMA;
 /// The service's name: its audience in tokens and its identity among services.
 pub const NAME: &str = "crm";
 
-/// An unknown key id asks the catalog again no sooner than this.
-const MIN_KEY_REFETCH: Duration = Duration::from_secs(5);
-
 /// A crm that cannot start.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -60,6 +56,7 @@ pub enum StartError {
 /// A crm that has its port and does not serve yet.
 pub struct Crm {
     pools: Arc<Pools>,
+    keys: Arc<KeyCache>,
     server: BoundServer,
     follower: Option<TenantFollower>,
 }
@@ -74,9 +71,13 @@ impl Crm {
         let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
         let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
         let services = TrustedServices::load(&config.identity.trusted_services_file)?;
-        let settings = VerifierSettings { issuer: config.issuer, audience: NAME.to_owned() };
-        let keys = RemoteKeys::new(catalog.clone(), MIN_KEY_REFETCH);
-        let verifier = Verifier::new(settings, Arc::new(keys), services, clock.clone());
+        let settings = VerifierSettings {
+            issuer: config.issuer,
+            audience: NAME.to_owned(),
+            remembered_tokens: config.server.remembered_tokens,
+        };
+        let keys = Arc::new(KeyCache::of_catalog(catalog.clone(), config.token_keys));
+        let verifier = Verifier::new(settings, keys.clone(), services, clock.clone());
 
         let directory: Arc<dyn Directory> = match &config.tenants_file {
             Some(file) => Arc::new(FileDirectory::open(file).await?),
@@ -107,7 +108,7 @@ impl Crm {
             .layer(tenancy)
             .build(Arc::new(verifier), listener)
             .await?;
-        Ok(Self { pools, server, follower })
+        Ok(Self { pools, keys, server, follower })
     }
 }
 
@@ -122,7 +123,7 @@ impl Started for Crm {
                 follower.run(shutdown.clone()).await;
             }
         };
-        tokio::join!(self.server.serve(shutdown.clone()), follow);
+        tokio::join!(self.server.serve(shutdown.clone()), self.keys.run(shutdown.clone()), follow);
         tokio::select! {
             () = self.pools.close_all() => {}
             () = shutdown.forced() => {}

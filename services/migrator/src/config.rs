@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 use secrecy::SecretString;
-use tenantry_rpc::auth::ServiceKeyFiles;
+use tenantry_rpc::auth::{KeyCacheConfig, ServiceKeyFiles};
 use tenantry_rpc::server::{Mode, ServerConfig};
 
 use crate::app::rollouts::EngineSettings;
@@ -19,6 +19,9 @@ pub struct MigratorConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub server: ServerConfig,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub token_keys: KeyCacheConfig,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub own_database: OwnDatabaseConfig,
@@ -84,6 +87,7 @@ impl MigratorConfig {
     ) -> Self {
         Self {
             server: ServerConfig::at(listen, mode),
+            token_keys: KeyCacheConfig::default(),
             own_database: OwnDatabaseConfig {
                 database_url: own_database_url,
                 database_connections: 5,

@@ -12,7 +12,7 @@ use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_migration::{MigrationError, MigrationSet};
-use tenantry_rpc::auth::{IdentityError, RemoteKeys, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::auth::{IdentityError, KeyCache, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
@@ -34,9 +34,6 @@ use crate::{MigratorConfig, sets};
 
 /// The service's name: its audience in tokens and its identity among services.
 pub const NAME: &str = "migrator";
-
-/// An unknown key id asks the catalog again no sooner than this.
-const MIN_KEY_REFETCH: Duration = Duration::from_secs(5);
 
 /// A migrator that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +58,7 @@ pub enum StartError {
 /// A migrator that has its port and its database, and does not serve yet.
 pub struct Migrator {
     app: Arc<App>,
+    keys: Arc<KeyCache>,
     engine: Engine,
     spares: Spares,
     server: BoundServer,
@@ -86,14 +84,18 @@ impl Migrator {
         let servers = DatabaseServers::new(&config.database_servers, &config.database_prefix)
             .map_err(|error| StartError::DatabaseServer(error.to_string()))?;
 
+        let control_databases = control_databases(&config);
         let services = TrustedServices::load(&config.identity.trusted_services_file)?;
         let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
         let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
-        let keys = RemoteKeys::new(catalog.clone(), MIN_KEY_REFETCH);
-        let settings = VerifierSettings { issuer: config.issuer.clone(), audience: NAME.to_owned() };
-        let verifier = Verifier::new(settings, Arc::new(keys), services, clock.clone());
+        let keys = Arc::new(KeyCache::of_catalog(catalog.clone(), config.token_keys));
+        let settings = VerifierSettings {
+            issuer: config.issuer.clone(),
+            audience: NAME.to_owned(),
+            remembered_tokens: config.server.remembered_tokens,
+        };
+        let verifier = Verifier::new(settings, keys.clone(), services, clock.clone());
 
-        let control_databases = control_databases(&config);
         let app = Arc::new(App {
             db,
             clock,
@@ -129,7 +131,7 @@ impl Migrator {
         let holder = app.ids.uuid().to_string();
         let engine = Engine { app: app.clone(), settings: config.rollouts, holder };
         let spares = Spares { app: app.clone(), settings: config.spares };
-        Ok(Self { app, engine, spares, server })
+        Ok(Self { app, keys, engine, spares, server })
     }
 }
 
@@ -147,13 +149,14 @@ impl Started for Migrator {
     }
 
     async fn serve(self, shutdown: Shutdown) {
-        let Self { app, engine, spares, server } = self;
+        let Self { app, keys, engine, spares, server } = self;
         let stopping = async {
             shutdown.begun().await;
             app.stopping.begin();
         };
         tokio::join!(
             server.serve(shutdown.clone()),
+            keys.run(shutdown.clone()),
             engine.run(shutdown.clone()),
             spares.run(shutdown.clone()),
             reporter::run(app.clone(), shutdown.clone()),

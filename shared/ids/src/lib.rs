@@ -121,6 +121,12 @@ ids! {
     InvitationId = "invitation";
     /// A secret by which a user chooses a new password.
     PasswordResetId = "password reset";
+    /// A sign-in that goes on.
+    SessionId = "session";
+    /// A key of a company's machine.
+    ApiKeyId = "api_key";
+    /// Who works in a company: a user or a machine, with the one's id or the other's.
+    PrincipalId = "user or API key";
     /// A signing key.
     KeyId = "key";
     /// An event of the catalog's log.

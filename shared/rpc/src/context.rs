@@ -1,15 +1,15 @@
 //! Who calls, until when, and what came along.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Extensions;
-use tenantry_ids::{CompanyId, OperatorId, UserId};
+use tenantry_ids::{ApiKeyId, CompanyId, OperatorId, PrincipalId, SessionId, UserId};
 use tokio::time::Instant;
 use tonic::Request;
 
-use crate::Error;
+use crate::auth::Revocable;
+use crate::{Error, Origin, Reason};
 
 /// A call's context, made by the layers before any handler runs.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Context {
     caller: Caller,
     method: Arc<str>,
     deadline: Instant,
-    peer: Option<SocketAddr>,
+    origin: Option<Origin>,
     plugin: Option<Arc<str>>,
 }
 
@@ -27,7 +27,7 @@ pub struct Context {
 pub enum Caller {
     /// Nobody in particular.
     Anonymous,
-    /// A person of a company.
+    /// A person of a company, or a machine of it.
     User(Arc<UserClaims>),
     /// An operator.
     Operator(Arc<OperatorClaims>),
@@ -38,12 +38,36 @@ pub enum Caller {
 /// What a verified tenant token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserClaims {
-    pub(crate) user: UserId,
+    pub(crate) principal: Principal,
+    pub(crate) actor: Option<OperatorId>,
+    pub(crate) session: Option<SessionId>,
     pub(crate) tenant: CompanyId,
     pub(crate) access_epoch: u64,
     pub(crate) issued_at: i64,
     pub(crate) roles: Vec<String>,
     pub(crate) scopes: Vec<String>,
+}
+
+/// Who works in a company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Principal {
+    User(UserId),
+    ApiKey(ApiKeyId),
+}
+
+/// A person who calls for themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'c> {
+    /// The person.
+    pub user: UserId,
+    claims: &'c UserClaims,
+}
+
+impl<'c> Person<'c> {
+    /// What their token holds.
+    pub fn scopes(&self) -> &'c [String] {
+        &self.claims.scopes
+    }
 }
 
 /// What a verified operator token says.
@@ -54,9 +78,17 @@ pub struct OperatorClaims {
 }
 
 impl UserClaims {
-    /// The user.
-    pub fn user(&self) -> UserId {
-        self.user
+    /// Whoever works in the company, whether a user or a machine.
+    pub fn principal(&self) -> PrincipalId {
+        match self.principal {
+            Principal::User(user) => PrincipalId(user.0),
+            Principal::ApiKey(key) => PrincipalId(key.0),
+        }
+    }
+
+    /// The operator who acts for the user, if one does.
+    pub fn actor(&self) -> Option<OperatorId> {
+        self.actor
     }
 
     /// The one company that the token is for.
@@ -74,9 +106,28 @@ impl UserClaims {
         self.issued_at
     }
 
+    /// What the token can be revoked by.
+    pub fn revocables(&self) -> impl Iterator<Item = Revocable> {
+        let principal = match self.principal {
+            Principal::User(user) => Revocable::User(user),
+            Principal::ApiKey(key) => Revocable::ApiKey(key),
+        };
+        std::iter::once(principal).chain(self.session.map(Revocable::Session))
+    }
+
     /// The user's roles in the company.
     pub fn roles(&self) -> &[String] {
         &self.roles
+    }
+}
+
+impl UserClaims {
+    fn subject(&self) -> String {
+        match (self.principal, self.actor) {
+            (Principal::User(user), None) => format!("user:{user}"),
+            (Principal::User(user), Some(operator)) => format!("operator:{operator} as user:{user}"),
+            (Principal::ApiKey(key), _) => format!("api_key:{key}"),
+        }
     }
 }
 
@@ -89,11 +140,11 @@ impl OperatorClaims {
 
 impl Caller {
     /// The caller as one text, for logs, audit and idempotency keys:
-    /// `user:<id>`, `operator:<id>`, `service:<name>` or `anonymous`.
+    /// `user:<id>`, `api_key:<id>`, `operator:<id>`, `operator:<id> as user:<id>`, `service:<name>` or `anonymous`.
     pub fn subject(&self) -> String {
         match self {
             Caller::Anonymous => "anonymous".to_owned(),
-            Caller::User(claims) => format!("user:{}", claims.user),
+            Caller::User(claims) => claims.subject(),
             Caller::Operator(claims) => format!("operator:{}", claims.operator),
             Caller::Service(name) => format!("service:{name}"),
         }
@@ -101,12 +152,8 @@ impl Caller {
 }
 
 impl Context {
-    pub(crate) fn new(caller: Caller, method: &str, deadline: Instant) -> Self {
-        Self { caller, method: method.into(), deadline, peer: None, plugin: None }
-    }
-
-    pub(crate) fn with_peer(self, peer: Option<SocketAddr>) -> Self {
-        Self { peer, ..self }
+    pub(crate) fn new(caller: Caller, method: &str, deadline: Instant, origin: Option<Origin>) -> Self {
+        Self { caller, method: method.into(), deadline, origin, plugin: None }
     }
 
     /// For an RPC of this plugin.
@@ -134,9 +181,9 @@ impl Context {
         self.deadline
     }
 
-    /// The other end of the connection that the call came by: a proxy's where there is one.
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+    /// Where the call comes from; `None` where it came by no connection.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
     }
 
     /// What is left until the deadline.
@@ -154,21 +201,18 @@ impl Context {
             }
         }
     }
-}
 
-tokio::task_local! {
-    static PEER: Option<SocketAddr>;
-}
-
-/// Runs what answers a call from there.
-pub(crate) async fn within_call_from<T>(peer: Option<SocketAddr>, answer: impl Future<Output = T>) -> T {
-    PEER.scope(peer, answer).await
-}
-
-/// [`Context::peer`] of the call that is being answered here, as the trace's id is known to whatever works for it: what
-/// an audit notes must not depend on everybody in between handing it on. `None` for work that goes on without its call.
-pub fn current_peer() -> Option<SocketAddr> {
-    PEER.try_with(|peer| *peer).ok().flatten()
+    /// The person who calls for themselves, for what is nobody else's to do: no machine, and nobody who acts for them.
+    pub fn person(&self) -> Result<Person<'_>, Error> {
+        let claims = self.user()?;
+        match (claims.principal, claims.actor) {
+            (Principal::User(user), None) => Ok(Person { user, claims }),
+            (Principal::User(_) | Principal::ApiKey(_), _) => {
+                let message = "only the person themselves may do this, signed in with their password";
+                Err(Error::new(Reason::CallerNotAllowed, message))
+            }
+        }
+    }
 }
 
 /// A request with its context.

@@ -16,13 +16,15 @@ mod context;
 mod error;
 mod layers;
 mod lifecycle;
+mod origin;
 pub mod paging;
 pub mod server;
 mod validation;
 
 pub use clock::{Clock, SystemClock};
-pub use context::{Call, Caller, Context, OperatorClaims, UserClaims, current_peer};
+pub use context::{Call, Caller, Context, OperatorClaims, Person, UserClaims};
 pub use error::{Error, FieldViolation, Kind, Reason, reason_of};
 pub use layers::{HttpRequest, HttpResponse, Middleware, Next};
 pub use lifecycle::{Shutdown, StopSignals};
+pub use origin::{Origin, current_origin};
 pub use validation::{Violations, parse_field};

@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use tenantry_ids::{CompanyId, UserId};
+use tenantry_ids::CompanyId;
 use tenantry_rpc::UserClaims;
+use tenantry_rpc::auth::Revocable;
 use tokio::time::Instant;
 
 /// How often those that no token can be about any more are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// The revocations that are in force. One a user and company, so that there are no more of them than the directory
+/// The revocations that are in force. One a user or session, and company, so that there are no more of them than the directory
 /// keeps; none is ever left out to save room, since that would let a revoked token in.
 #[derive(Debug, Default)]
 pub struct Revocations(RwLock<Noted>);
 
 #[derive(Debug, Default)]
 struct Noted {
-    by_subject: HashMap<(CompanyId, UserId), Revoked>,
+    by_subject: HashMap<(CompanyId, Revocable), Revoked>,
     swept: Option<Instant>,
 }
 
@@ -37,38 +38,39 @@ impl Revocations {
 
     /// Whether the token was revoked.
     pub fn refuse(&self, claims: &UserClaims) -> bool {
-        self.revoked(claims.tenant(), claims.user(), claims.issued_at())
+        claims.revocables().any(|subject| self.revoked(claims.tenant(), subject, claims.issued_at()))
     }
 
-    /// Refuses, for so long, the user's tokens for the tenant that were issued before, in seconds since 1970.
-    pub(crate) fn note(&self, tenant: CompanyId, user: UserId, issued_before: i64, keep: Duration) {
+    /// Refuses, for so long, the subject's tokens for the tenant that were issued before, in seconds since 1970.
+    pub(crate) fn note(&self, tenant: CompanyId, subject: Revocable, issued_before: i64, keep: Duration) {
         let now = Instant::now();
         let mut noted = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if noted.swept.is_none_or(|swept| now >= swept + SWEEP_EVERY) {
             noted.by_subject.retain(|_, revoked| now < revoked.forget_at);
             noted.swept = Some(now);
         }
-        let revoked = noted.by_subject.entry((tenant, user)).or_insert(Revoked { issued_before, forget_at: now });
+        let revoked = noted.by_subject.entry((tenant, subject)).or_insert(Revoked { issued_before, forget_at: now });
         revoked.issued_before = revoked.issued_before.max(issued_before);
         revoked.forget_at = now + keep;
     }
 
-    fn revoked(&self, tenant: CompanyId, user: UserId, issued_at: i64) -> bool {
+    fn revoked(&self, tenant: CompanyId, subject: Revocable, issued_at: i64) -> bool {
         let noted = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        noted.by_subject.get(&(tenant, user)).is_some_and(|revoked| issued_at < revoked.issued_before)
+        noted.by_subject.get(&(tenant, subject)).is_some_and(|revoked| issued_at < revoked.issued_before)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tenantry_ids::SystemIds;
+    use tenantry_ids::{SessionId, SystemIds, UserId};
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_token_from_before_is_refused_and_no_other() {
         let (tenant, other) = (CompanyId::new(&SystemIds), CompanyId::new(&SystemIds));
-        let (user, somebody) = (UserId::new(&SystemIds), UserId::new(&SystemIds));
+        let user = Revocable::User(UserId::new(&SystemIds));
+        let somebody = Revocable::Session(SessionId::new(&SystemIds));
         let revocations = Revocations::new();
         revocations.note(tenant, user, 100, Duration::from_secs(900));
         assert!(revocations.revoked(tenant, user, 99));
@@ -84,10 +86,10 @@ mod tests {
         let revocations = Revocations::new();
         let tenant = CompanyId::new(&SystemIds);
         for _ in 0..10 {
-            revocations.note(tenant, UserId::new(&SystemIds), 100, Duration::from_secs(900));
+            revocations.note(tenant, Revocable::User(UserId::new(&SystemIds)), 100, Duration::from_secs(900));
         }
         tokio::time::advance(Duration::from_secs(900)).await;
-        revocations.note(tenant, UserId::new(&SystemIds), 100, Duration::from_secs(900));
+        revocations.note(tenant, Revocable::User(UserId::new(&SystemIds)), 100, Duration::from_secs(900));
         assert_eq!(revocations.0.read().unwrap().by_subject.len(), 1);
     }
 }

@@ -41,7 +41,7 @@ async fn list(at: Clients, actor: &impl Actor) -> Result<(), Status> {
 }
 
 /// Calls, in a loop, until the crm answers so.
-async fn until(at: Clients, actor: &impl Actor, expected: Option<Reason>) -> anyhow::Result<()> {
+pub(crate) async fn until(at: Clients, actor: &impl Actor, expected: Option<Reason>) -> anyhow::Result<()> {
     let begun = Instant::now();
     loop {
         let answer = list(at, actor).await;

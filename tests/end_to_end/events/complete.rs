@@ -12,7 +12,7 @@ use crate::matrix::{ENDS_TOKENS, Rpc, World, body, rpcs};
 enum Leaves {
     /// An event of this kind.
     Event(&'static str),
-    /// Nothing: it only reads, or gives out what nobody keeps.
+    /// Nothing: it only reads, or begins or continues somebody's own session.
     Nothing,
     /// SQLite has nothing for it; the replay sees its event on the other engines.
     Elsewhere,
@@ -22,6 +22,8 @@ enum Leaves {
 fn leaves(rpc: &str) -> Option<Leaves> {
     use Leaves::{Elsewhere, Event, Nothing};
     Some(match rpc.strip_prefix("tenantry.catalog.v1.")? {
+        "ApiKeyService/CreateApiKey" => Event("api_key.created"),
+        "ApiKeyService/RevokeApiKey" => Event("api_key.revoked"),
         "CompanyService/RegisterCompany" | "CompanyService/CreateCompany" => Event("company.created"),
         "CompanyService/UpdateCompany" => Event("company.updated"),
         "CompanyService/SuspendCompany" => Event("company.suspended"),
@@ -36,6 +38,8 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         "CompanyService/SignOutEveryone" => Event("company.signed_out"),
         "DatabaseServerService/RegisterDatabaseServer" => Event("server.registered"),
         "DatabaseServerService/UpdateDatabaseServer" => Event("server.updated"),
+        "KeyService/RotateSigningKey" => Event("signing_key.hastened"),
+        "KeyService/RevokeSigningKey" => Event("signing_key.revoked"),
         "MembershipService/InviteMember" => Event("member.invited"),
         "MembershipService/AcceptInvitation" => Event("member.joined"),
         "MembershipService/UpdateMember" => Event("member.role_changed"),
@@ -50,13 +54,18 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         "PlanService/DeletePlan" => Event("plan.deleted"),
         "TenantDirectoryService/ReportSchemaVersions" => Event("company.schema_changed"),
         "TokenService/ChangePassword" => Event("user.password_changed"),
-        "CompanyService/GetCompany"
+        "TokenService/ExchangeToken" => Event("user.impersonated"),
+        "TokenService/RevokeToken" => Event("session.ended"),
+        "TokenService/SignOutEverywhere" => Event("user.signed_out"),
+        "ApiKeyService/ListApiKeys"
+        | "CompanyService/GetCompany"
         | "CompanyService/ListCompanies"
         | "DatabaseServerService/GetDatabaseServer"
         | "DatabaseServerService/ListDatabaseServers"
         | "EventService/ListEvents"
         | "EventService/WatchEvents"
         | "KeyService/GetJwks"
+        | "KeyService/ListSigningKeys"
         | "MembershipService/ListMembers"
         | "PlanService/GetPlan"
         | "PluginService/ListInstalledPlugins"
@@ -66,7 +75,9 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         | "TenantDirectoryService/ListTenants"
         | "TenantDirectoryService/ResolveTenant"
         | "TenantDirectoryService/WatchTenants"
-        | "TokenService/Login" => Nothing,
+        | "TokenService/ExchangeApiKey"
+        | "TokenService/Login"
+        | "TokenService/RefreshToken" => Nothing,
         _ => return None,
     })
 }

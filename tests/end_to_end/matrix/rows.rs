@@ -23,6 +23,7 @@ pub(crate) const ENDS_TOKENS: &[&str] = &[
     "tenantry.catalog.v1.CompanyService/SignOutEveryone",
     "tenantry.catalog.v1.MembershipService/LeaveCompany",
     "tenantry.catalog.v1.TokenService/ChangePassword",
+    "tenantry.catalog.v1.TokenService/SignOutEverywhere",
 ];
 
 /// Two functions from one list, so that it is complete by the same token: `names` and `body`.
@@ -50,6 +51,16 @@ macro_rules! rows {
 }
 
 rows! { world:
+    "tenantry.catalog.v1.ApiKeyService/CreateApiKey" => json!({
+        "company_id": world.one.id,
+        "name": "a machine",
+        "scopes": ["crm.people.read"],
+    }),
+    "tenantry.catalog.v1.ApiKeyService/ListApiKeys" => json!({ "company_id": world.one.id }),
+    "tenantry.catalog.v1.ApiKeyService/RevokeApiKey" => json!({
+        "company_id": world.one.id,
+        "api_key_id": world.api_key().await?["api_key"]["id"],
+    }),
     "tenantry.catalog.v1.CompanyService/RegisterCompany" => json!({
         "name": "Registered",
         "owner_email": fresh_email(),
@@ -90,6 +101,9 @@ rows! { world:
     "tenantry.catalog.v1.EventService/ListEvents" => json!({ "company_id": world.one.id }),
     "tenantry.catalog.v1.EventService/WatchEvents" => json!({}),
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
+    "tenantry.catalog.v1.KeyService/ListSigningKeys" => json!({}),
+    "tenantry.catalog.v1.KeyService/RotateSigningKey" => json!({}),
+    "tenantry.catalog.v1.KeyService/RevokeSigningKey" => json!({ "key_id": world.next_key().await? }),
     "tenantry.catalog.v1.MembershipService/InviteMember" => json!({
         "company_id": world.one.id,
         "email": fresh_email(),
@@ -148,6 +162,17 @@ rows! { world:
         }],
     }),
     "tenantry.catalog.v1.TokenService/Login" => json!({ "email": world.one.owner_email, "password": PASSWORD }),
+    "tenantry.catalog.v1.TokenService/RefreshToken" => json!({ "refresh_token": world.refresh_token().await? }),
+    "tenantry.catalog.v1.TokenService/RevokeToken" => json!({ "token": world.refresh_token().await? }),
+    "tenantry.catalog.v1.TokenService/SignOutEverywhere" [Elsewhere::Refused(Reason::CallerNotAllowed)] => json!({
+        "user_id": world.viewer_of_unrevoked().await?,
+    }),
+    "tenantry.catalog.v1.TokenService/ExchangeApiKey" => json!({ "secret": world.api_key().await?["secret"] }),
+    "tenantry.catalog.v1.TokenService/ExchangeToken" [Elsewhere::Refused(Reason::CallerNotAllowed)] => json!({
+        "company_id": world.one.id,
+        "user_id": world.viewer()?,
+        "reason": "a ticket",
+    }),
     // To the same one, so that everybody can sign in again.
     "tenantry.catalog.v1.TokenService/ChangePassword" [Elsewhere::OwnData] => json!({
         "current_password": world.password_of_unrevoked().await?,

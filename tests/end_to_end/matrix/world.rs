@@ -178,6 +178,31 @@ impl World {
         Ok(PASSWORD)
     }
 
+    /// A refresh token that nobody has used.
+    pub(crate) async fn refresh_token(&self) -> anyhow::Result<String> {
+        let login = json!({ "email": self.one.owner_email, "password": PASSWORD, "company_id": self.one.id });
+        text(&self.wire.ask("tenantry.catalog.v1.TokenService/Login", None, login).await?, "refresh_token")
+    }
+
+    /// The viewer of the first company, with nobody's tokens revoked: every call that is to succeed revokes theirs.
+    pub(crate) async fn viewer_of_unrevoked(&self) -> anyhow::Result<String> {
+        self.password_of_unrevoked().await?;
+        self.viewer()
+    }
+
+    /// A new API key of the first company, with its secret.
+    pub(crate) async fn api_key(&self) -> anyhow::Result<Value> {
+        let body = json!({ "company_id": self.one.id, "name": "a machine", "scopes": ["crm.people.read"] });
+        self.wire.ask("tenantry.catalog.v1.ApiKeyService/CreateApiKey", Some(self.one.owner()?), body).await
+    }
+
+    /// The id of the viewer of the first company.
+    pub(crate) fn viewer(&self) -> anyhow::Result<String> {
+        let (_, viewer) = self.one.sessions.first().context("a viewer")?;
+        let subject = super::forge::claims(&viewer.token)?["sub"].take();
+        Ok(subject.as_str().and_then(|subject| subject.strip_prefix("user:")).context("a user")?.to_owned())
+    }
+
     /// Everybody of both companies has a new token.
     pub(crate) async fn sign_in_again(&mut self) -> anyhow::Result<()> {
         for company in [&mut self.one, &mut self.other] {
@@ -274,6 +299,13 @@ impl World {
     async fn operate(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
         let rpc = format!("tenantry.catalog.v1.CompanyService/{rpc}");
         self.wire.ask(&rpc, Some(&self.operator.token), body).await
+    }
+
+    /// A signing key that has signed nothing.
+    pub(crate) async fn next_key(&self) -> anyhow::Result<String> {
+        let rpc = "tenantry.catalog.v1.KeyService/RotateSigningKey";
+        let answer = self.wire.ask(rpc, Some(&self.operator.token), json!({})).await?;
+        text(&answer["next"], "id")
     }
 
     /// The secret of a new invitation into the first company.

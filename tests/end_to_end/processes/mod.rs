@@ -1,6 +1,7 @@
 //! The programs themselves, as an operator runs them: one process on SQLite, and three on a database server.
 
 mod deployment;
+mod fleet;
 mod isolation;
 mod mariadb;
 mod operator;

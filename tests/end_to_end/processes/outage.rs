@@ -59,14 +59,15 @@ impl Early {
 }
 
 mod postgres {
+    use serde_json::json;
     use tenantry_api::crm::v1::{GetPersonRequest, ListPeopleRequest};
     use tenantry_testkit::sandbox::{Engine, OnServer};
     use tenantry_testkit::servers::{PostgresServer, ServerOptions};
 
     use super::*;
+    use crate::processes::deployment::ISSUER;
     use crate::processes::tour::Inhabited;
     use crate::processes::{Deployment, serve};
-    use crate::support::reason;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn each_service_starts_and_waits_without_the_others() -> anyhow::Result<()> {
@@ -75,10 +76,20 @@ mod postgres {
         let at = deployment.clients();
 
         let crm = serve(deployment.crm()?).await?;
-        // A token that may be good: nobody is there to say so.
-        let unknown = Bearer(access_token_of_nobody());
-        let refused = at.people()?.list_people(unknown.request(ListPeopleRequest::default())).await;
-        assert_eq!(reason(refused), Some(Reason::KeysUnavailable));
+        let mut people = at.people()?;
+        let mut refusal = async |token: String| {
+            let asked = people.list_people(Bearer(token).request(ListPeopleRequest::default())).await;
+            asked.expect_err("a refusal")
+        };
+        // Tokens that may be good: nobody is there to say so, however many ask.
+        for _ in 0..3 {
+            let status = refusal(unsigned("crm")).await;
+            assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, Some(Reason::KeysUnavailable)));
+            assert!(status.get_details_retry_info().is_some());
+        }
+        // One for somebody else is wrong whatever the keys are.
+        let status = refusal(unsigned("migrator")).await;
+        assert_eq!(reason_of(&status), Some(Reason::TokenInvalid));
 
         let catalog = serve(deployment.catalog()?).await?;
         let early = Early::refused(at, deployment.operator().await?, Reason::MigratorUnavailable).await?;
@@ -122,9 +133,20 @@ mod postgres {
         deployment.remove().await
     }
 
-    fn access_token_of_nobody() -> String {
+    /// A token for this audience with everything but a signature.
+    fn unsigned(audience: &str) -> String {
         use base64::Engine as _;
-        let part = |json: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json);
-        format!("{}.{}.{}", part(r#"{"typ":"at+jwt","alg":"ES256","kid":"nobody"}"#), part("{}"), part("signature"))
+        let part = |json: serde_json::Value| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json.to_string());
+        let id = "0192f0c1-7e57-7000-8000-000000000000";
+        let claims = json!({
+            "iss": ISSUER, "aud": [audience], "sub": format!("user:{id}"), "client_id": "tenantry", "iat": 1,
+            "exp": 9_999_999_999_i64, "jti": id, "tenant": id, "access_epoch": 1, "scope": "crm.people.read",
+        });
+        format!(
+            "{}.{}.{}",
+            part(json!({ "typ": "at+jwt", "alg": "ES256", "kid": "nobody" })),
+            part(claims),
+            "A".repeat(86)
+        )
     }
 }

@@ -1,6 +1,6 @@
 //! Database servers: what there is, and where new companies go.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use prost_types::FieldMask;
 use tenantry_api::catalog::v1::{
     DatabaseServer, DatabaseServerState, ListDatabaseServersRequest, RegisterDatabaseServerRequest,
@@ -56,7 +56,7 @@ pub struct Register {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = true, args = ["region", "state", "max_databases"])]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["region", "state", "max_databases"]))]
 pub struct Update {
     /// The server's name.
     name: String,

@@ -6,7 +6,7 @@ use tenantry_ids::{CompanyId, EventId, InvitationId, UserId};
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Context, Error, Reason, Violations};
 
-use super::{App, credentials_invalid};
+use super::{App, credentials_invalid, throttle};
 use crate::domain::{Email, Role, check_password};
 use crate::secrets::Credential;
 use crate::store::entities::{invitation, membership, user};
@@ -34,7 +34,7 @@ pub(crate) async fn invite(
     email: Email,
     role: Role,
 ) -> Result<Invited, Error> {
-    let inviter = context.user()?.user();
+    let inviter = context.person()?.user;
     let own_role = people::role_in(&app.db, company, inviter).await?;
     if !own_role.is_some_and(|own| own.can_grant(role)) {
         return Err(Error::new(Reason::RoleNotGrantable, "your role in the company cannot give this role"));
@@ -76,12 +76,12 @@ pub(crate) async fn invite(
 }
 
 /// Accepts an invitation, by its secret and the user's password.
-pub(crate) async fn accept(app: &App, secret: &str, password: &str) -> Result<Joined, Error> {
+pub(crate) async fn accept(app: &App, context: &Context, secret: &str, password: &str) -> Result<Joined, Error> {
     let now = app.now();
     let row =
         people::open_invitation(&app.db, &Credential::hash_of(secret), now).await?.ok_or_else(credentials_invalid)?;
     let known = people::find_user_by_key(&app.db, &row.email_key).await?;
-    let new_hash = prove(app, known.as_ref(), password).await?;
+    let new_hash = prove(app, context, known.as_ref(), password).await?;
 
     let tx = app.db.begin().await?;
     if !people::use_invitation(&tx, &row, now).await? {
@@ -113,10 +113,20 @@ pub(crate) async fn accept(app: &App, secret: &str, password: &str) -> Result<Jo
 }
 
 /// Someone known proves to be it; someone new chooses a password, whose hash is returned.
-async fn prove(app: &App, known: Option<&user::Model>, password: &str) -> Result<Option<String>, Error> {
+async fn prove(
+    app: &App,
+    context: &Context,
+    known: Option<&user::Model>,
+    password: &str,
+) -> Result<Option<String>, Error> {
     match known {
-        Some(user) if app.passwords.verify(password, Some(&user.password_hash)).await? => Ok(None),
-        Some(_) => Err(credentials_invalid()),
+        Some(user) => {
+            // Whoever invites knows the secret, and is not to guess the password with it.
+            if !throttle::compare(app, context, &user.email_key, password, Some(&user.password_hash)).await? {
+                return Err(credentials_invalid());
+            }
+            Ok(None)
+        }
         None => {
             let mut violations = Violations::new();
             check_password(&mut violations, "password", password);

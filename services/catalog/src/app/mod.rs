@@ -1,13 +1,15 @@
 //! The use cases, one async function each. A use case owns its transaction.
 
 mod adoption;
+pub(crate) mod api_keys;
 mod attempt;
 pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod directory;
 pub(crate) mod event_log;
+pub(crate) mod exchange;
 pub(crate) mod fleet;
-pub(crate) mod keyring;
+pub(crate) mod keys;
 pub(crate) mod lifecycle;
 mod log;
 pub(crate) mod members;
@@ -21,7 +23,10 @@ pub(crate) mod provisioning;
 pub(crate) mod replay;
 pub(crate) mod rotation;
 pub(crate) mod servers;
+pub(crate) mod sessions;
 pub(crate) mod standing;
+pub(crate) mod sweeping;
+pub(crate) mod throttle;
 pub(crate) mod tokens;
 pub(crate) mod updates;
 
@@ -30,13 +35,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tenantry_ids::IdSource;
+use tenantry_rpc::auth::KeyCache;
 use tenantry_rpc::{Clock, Error, Reason, Shutdown};
 use tokio_util::task::TaskTracker;
 
 use crate::app::changes::Changes;
 use crate::app::event_log::EventLog;
-use crate::app::keyring::Keyring;
+use crate::app::keys::Keyring;
 use crate::app::provisioning::{MigratorClient, Progress};
+use crate::app::sessions::SessionSettings;
+use crate::app::throttle::ThrottleSettings;
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
 use crate::store::CentralDb;
 
@@ -48,6 +56,8 @@ pub(crate) struct App {
     pub(crate) sealer: Sealer,
     pub(crate) passwords: Passwords,
     pub(crate) keyring: Arc<Keyring>,
+    /// The public halves, as this process verifies with them.
+    pub(crate) token_keys: Arc<KeyCache>,
     pub(crate) progress: Progress,
     /// As `progress`, of credentials.
     pub(crate) rotations: Progress,
@@ -70,7 +80,14 @@ pub(crate) struct Settings {
     pub(crate) issuer: String,
     pub(crate) public_sign_up: bool,
     pub(crate) token_lifetime: Duration,
+    pub(crate) sessions: SessionSettings,
+    pub(crate) throttle: ThrottleSettings,
+    /// For how long verifiers may keep the key set.
+    pub(crate) jwks_max_age: Duration,
     pub(crate) invitation_lifetime: Duration,
+    /// How long an operator acts for a user by one token.
+    pub(crate) impersonation_lifetime: Duration,
+    pub(crate) api_keys_per_company: u64,
     /// For how long a deleted company can be undeleted.
     pub(crate) deletion_grace: Duration,
     /// For how long a credential works after another one has taken its place.

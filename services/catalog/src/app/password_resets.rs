@@ -6,7 +6,7 @@ use tenantry_ids::{EventId, PasswordResetId, UserId};
 use tenantry_rpc::{Context, Error, Reason};
 
 use super::attempt::{Attempt, repeat};
-use super::{App, changes, credentials_invalid};
+use super::{App, credentials_invalid, sessions};
 use crate::domain::Email;
 use crate::secrets::Credential;
 use crate::store::entities::password_reset;
@@ -53,7 +53,7 @@ async fn attempt_issue(app: &App, actor: &str, row: &password_reset::Model) -> R
     Ok(())
 }
 
-/// Sets a new password, and ends every token that the user has.
+/// Sets a new password, and ends every session and token that the user has.
 pub(crate) async fn reset(app: &App, secret: &str, new: &str) -> Result<(), Error> {
     let hash_of = Credential::hash_of(secret);
     // Before a password is hashed, which costs much and which anybody can ask for.
@@ -80,9 +80,7 @@ async fn attempt_reset(app: &App, row: &password_reset::Model, hash: &str) -> Re
         payload: json!({ "user_id": row.user_id }),
     };
     events::append(&tx, event, now).await?;
-    for (company, _) in people::companies_of(&tx, row.user_id).await? {
-        changes::revoke(&tx, company.id, row.user_id, now).await?;
-    }
+    sessions::end_all(&tx, row.user_id, now).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -5,14 +5,15 @@ use tenantry_ids::{EventId, UserId};
 use tenantry_rpc::{Context, Error};
 
 use super::attempt::{Attempt, repeat};
-use super::{App, changes, credentials_invalid};
+use super::{App, credentials_invalid, sessions, throttle};
 use crate::store::{events, people};
 
-/// Changes the caller's password, and ends every token that they have.
+/// Changes the caller's password, and ends every session and token that they have.
 pub(crate) async fn change(app: &App, context: &Context, current: &str, new: &str) -> Result<(), Error> {
-    let id = context.user()?.user();
+    let id = context.person()?.user;
     let known = people::find_user_by_id(&app.db, id).await?.ok_or_else(credentials_invalid)?;
-    if !app.passwords.verify(current, Some(&known.password_hash)).await? {
+    // A token that was stolen is not to become a password.
+    if !throttle::compare(app, context, &known.email_key, current, Some(&known.password_hash)).await? {
         return Err(credentials_invalid());
     }
     let hash = app.passwords.hash(new).await?;
@@ -37,9 +38,7 @@ async fn attempt(app: &App, actor: &str, id: UserId, (old, new): (&str, &str)) -
         payload: json!({ "user_id": id }),
     };
     events::append(&tx, event, now).await?;
-    for (company, _) in people::companies_of(&tx, id).await? {
-        changes::revoke(&tx, company.id, id, now).await?;
-    }
+    sessions::end_all(&tx, id, now).await?;
     tx.commit().await?;
     Ok(())
 }

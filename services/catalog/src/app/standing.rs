@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use tenantry_ids::{CompanyId, EventId, UserId};
+use tenantry_rpc::auth::Revocable;
 use tenantry_rpc::{Context, Error, Reason};
 
 use super::attempt::{Attempt, repeat};
 use super::members::Member;
 use super::{App, changes};
 use crate::domain::Role;
-use crate::store::{CentralTx, companies, events, people};
+use crate::store::{CentralTx, companies, events, people, sessions};
 
 /// Who does it, to whom, in which company.
 struct Act<'a> {
@@ -26,7 +27,7 @@ pub(crate) async fn change_role(
     user: UserId,
     role: Role,
 ) -> Result<Member, Error> {
-    let (caller, actor) = (context.user()?.user(), context.caller().subject());
+    let (caller, actor) = (context.person()?.user, context.caller().subject());
     let act = Act { caller, actor: &actor, company, user };
     repeat(|| attempt_change(app, &act, role)).await?;
     app.changes.wake();
@@ -52,7 +53,7 @@ async fn attempt_change(app: &App, act: &Act<'_>, role: Role) -> Result<(), Atte
     append(app, &tx, act, "member.role_changed", payload).await?;
     if role < before {
         // Tokens carry roles; those with more than is left must not go on.
-        changes::revoke(&tx, act.company, act.user, now).await?;
+        changes::revoke(&tx, act.company, Revocable::User(act.user), now).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -60,7 +61,7 @@ async fn attempt_change(app: &App, act: &Act<'_>, role: Role) -> Result<(), Atte
 
 /// Takes somebody out of the caller's company, or the caller.
 pub(crate) async fn remove(app: &App, context: &Context, company: CompanyId, user: UserId) -> Result<(), Error> {
-    let (caller, actor) = (context.user()?.user(), context.caller().subject());
+    let (caller, actor) = (context.person()?.user, context.caller().subject());
     let act = Act { caller, actor: &actor, company, user };
     repeat(|| attempt_removal(app, &act)).await?;
     app.changes.wake();
@@ -69,7 +70,7 @@ pub(crate) async fn remove(app: &App, context: &Context, company: CompanyId, use
 
 /// The caller leaves. Nobody's leave is needed for that.
 pub(crate) async fn leave(app: &App, context: &Context, company: CompanyId) -> Result<(), Error> {
-    remove(app, context, company, context.user()?.user()).await
+    remove(app, context, company, context.person()?.user).await
 }
 
 async fn attempt_removal(app: &App, act: &Act<'_>) -> Result<(), Attempt> {
@@ -82,7 +83,8 @@ async fn attempt_removal(app: &App, act: &Act<'_>) -> Result<(), Attempt> {
     people::remove_member(&tx, act.company, act.user).await?;
     let payload = json!({ "user_id": act.user, "role": role.as_str() });
     append(app, &tx, act, "member.removed", payload).await?;
-    changes::revoke(&tx, act.company, act.user, app.now()).await?;
+    sessions::end_of_member(&tx, act.company, act.user).await?;
+    changes::revoke(&tx, act.company, Revocable::User(act.user), app.now()).await?;
     tx.commit().await?;
     Ok(())
 }

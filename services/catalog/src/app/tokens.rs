@@ -1,16 +1,19 @@
 //! Signing in.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tenantry_ids::{CompanyId, EventId, UserId};
-use tenantry_rpc::auth::{AccessClaims, Subject};
-use tenantry_rpc::{Error, Reason};
+use tenantry_ids::{CompanyId, EventId, OperatorId, SessionId, UserId};
+use tenantry_rpc::auth::{AccessClaims, Actor, Revocable, Subject};
+use tenantry_rpc::{Context, Error, Reason, UserClaims};
 
-use super::{App, changes, credentials_invalid};
+use super::sessions::{self, Continued};
+use super::{App, changes, credentials_invalid, throttle};
 use crate::domain::{Email, OPERATOR_SCOPES, Role};
-use crate::secrets::Credential;
-use crate::store::entities::{company, user};
-use crate::store::{companies, events, people};
+use crate::secrets::{Credential, RefreshToken};
+use crate::store::entities::{company, session, user};
+use crate::store::{CentralTx, StoreError, companies, events, people};
 
 /// `client_id` of every token (RFC 9068 demands one): our own sign-in.
 const CLIENT: &str = "tenantry";
@@ -24,8 +27,8 @@ pub(crate) struct Issued {
 
 /// What a sign-in leads to.
 pub(crate) enum SignIn {
-    /// A token for a company.
-    Token(Issued, CompanyId),
+    /// A session in a company.
+    Session(Box<Continued>),
     /// The user has to choose.
     Choose(Vec<(company::Model, Role)>),
 }
@@ -33,6 +36,7 @@ pub(crate) enum SignIn {
 /// Signs a user in, to the company asked for or to the only one.
 pub(crate) async fn login(
     app: &App,
+    context: &Context,
     email: &Email,
     password: &str,
     asked: Option<CompanyId>,
@@ -40,7 +44,7 @@ pub(crate) async fn login(
 ) -> Result<SignIn, Error> {
     let user = people::find_user(&app.db, email).await?;
     let hash = user.as_ref().map(|user| user.password_hash.as_str());
-    if !app.passwords.verify(password, hash).await? {
+    if !throttle::compare(app, context, email.key(), password, hash).await? {
         return Err(credentials_invalid());
     }
     let user = user.ok_or_else(credentials_invalid)?;
@@ -53,26 +57,20 @@ pub(crate) async fn login(
     }
     let (company, role) = memberships.pop().ok_or_else(no_membership)?;
     check_state(&company)?;
-    let issued_at = stand_still(app, &user, &company, role).await?;
-    let claims = Claims {
-        subject: Subject::User(user.id),
-        tenant: Some((company.id, company.access_epoch)),
-        scopes: role.scopes().into_iter().map(str::to_owned).collect(),
-        roles: vec![role.as_str().to_owned()],
-        audiences,
-    };
-    Ok(SignIn::Token(issue(app, claims, issued_at).await?, company.id))
+    let (session, refresh, issued_at) = begin(app, &user, &company, role, &audiences).await?;
+    let access = of_session(app, &session, &company, role, issued_at).await?;
+    let refresh_ends_at = session.idle_ends_at;
+    Ok(SignIn::Session(Box::new(Continued { company: company.id, access, refresh, refresh_ends_at })))
 }
 
-/// Makes sure that what was proven still holds, and says when: whoever revokes the user's tokens after that revokes
-/// one that is dated so. A token is dated ahead, by a second as a rule, where one of now would be among those that
-/// were revoked just before.
-async fn stand_still(
+/// Makes sure that what was proven still holds, begins a session, and says of when its first token is.
+async fn begin(
     app: &App,
     seen: &user::Model,
     company: &company::Model,
     role: Role,
-) -> Result<DateTime<Utc>, Error> {
+    audiences: &[String],
+) -> Result<(session::Model, RefreshToken, DateTime<Utc>), Error> {
     let tx = app.db.begin().await?;
     let locked = people::lock_user(&tx, seen.id).await?;
     locked.filter(|user| user.password_hash == seen.password_hash).ok_or_else(credentials_invalid)?;
@@ -80,12 +78,45 @@ async fn stand_still(
     if people::role_in(&tx, company.id, seen.id).await? != Some(role) {
         return Err(no_membership());
     }
-    let revoked = changes::revoked_before(&tx, company.id, seen.id).await?;
+    let (session, refresh) = sessions::begin(app, &tx, (seen.id, company), audiences, now).await?;
+    let issued_at = issued_at(&tx, company.id, seen.id, now).await?;
     tx.commit().await?;
+    Ok((session, refresh, issued_at))
+}
+
+/// Of when a token is that is issued now, in a transaction that holds the user's lock: whoever revokes the user's
+/// tokens after that revokes one that is dated so. A token is dated ahead, by a second as a rule, where one of now
+/// would be among those that were revoked just before.
+pub(super) async fn issued_at(
+    tx: &CentralTx,
+    company: CompanyId,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, StoreError> {
+    let revoked = changes::revoked_before(tx, company, [Revocable::User(user)]).await?;
     Ok(revoked.map_or(now, |revoked| revoked.max(now)))
 }
 
-fn no_membership() -> Error {
+/// An access token of a session.
+pub(super) async fn of_session(
+    app: &App,
+    session: &session::Model,
+    company: &company::Model,
+    role: Role,
+    issued_at: DateTime<Utc>,
+) -> Result<Issued, Error> {
+    let audiences = session.audiences.split(' ').map(str::to_owned).collect();
+    let claims = Claims {
+        session: Some(session.id),
+        tenant: Some((company.id, company.access_epoch)),
+        scopes: role.scopes().into_iter().map(str::to_owned).collect(),
+        roles: vec![role.as_str().to_owned()],
+        ..Claims::of(app, Subject::User(session.user_id), audiences)
+    };
+    issue(app, claims, issued_at).await
+}
+
+pub(super) fn no_membership() -> Error {
     Error::new(
         Reason::NoMembership,
         "the user does not belong to this company, or to none; ask an owner for an invitation",
@@ -106,13 +137,8 @@ pub(crate) async fn operator_token(app: &App, credential: &str, audiences: Vec<S
     };
     events::append(&tx, event, now).await?;
     tx.commit().await?;
-    let claims = Claims {
-        subject: Subject::Operator(id),
-        tenant: None,
-        scopes: OPERATOR_SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
-        roles: Vec::new(),
-        audiences,
-    };
+    let scopes = OPERATOR_SCOPES.iter().map(|scope| (*scope).to_owned()).collect();
+    let claims = Claims { scopes, ..Claims::of(app, Subject::Operator(id), audiences) };
     issue(app, claims, app.now()).await
 }
 
@@ -135,26 +161,55 @@ pub(crate) fn check_state(company: &company::Model) -> Result<(), Error> {
     Err(Error::new(reason, message))
 }
 
-/// Whether tokens of the user for the company from then are accepted still.
-pub(crate) async fn check_revoked(app: &App, tenant: CompanyId, user: UserId, issued_at: i64) -> Result<(), Error> {
-    match changes::revoked_before(&app.db, tenant, user).await? {
-        Some(before) if issued_at < before.timestamp() => {
-            Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"))
-        }
+/// Whether the token is accepted still.
+pub(crate) async fn check_revoked(app: &App, claims: &UserClaims) -> Result<(), Error> {
+    match changes::revoked_before(&app.db, claims.tenant(), claims.revocables()).await? {
+        Some(before) if claims.issued_at() < before.timestamp() => Err(revoked()),
         Some(_) | None => Ok(()),
     }
 }
 
-struct Claims {
-    subject: Subject,
-    tenant: Option<(CompanyId, i64)>,
-    scopes: Vec<String>,
-    roles: Vec<String>,
-    audiences: Vec<String>,
+pub(super) fn revoked() -> Error {
+    Error::new(Reason::TokenRevoked, "the token was revoked; sign in again")
 }
 
-async fn issue(app: &App, claims: Claims, issued_at: DateTime<Utc>) -> Result<Issued, Error> {
-    let expires_at = app.now() + app.settings.token_lifetime;
+/// What a token is to say.
+pub(super) struct Claims {
+    pub(super) subject: Subject,
+    /// The operator who acts for the subject.
+    pub(super) actor: Option<OperatorId>,
+    pub(super) session: Option<SessionId>,
+    pub(super) tenant: Option<(CompanyId, i64)>,
+    pub(super) scopes: Vec<String>,
+    pub(super) roles: Vec<String>,
+    pub(super) audiences: Vec<String>,
+    pub(super) lifetime: Duration,
+    /// It ends then at the latest.
+    pub(super) ends_by: Option<DateTime<Utc>>,
+}
+
+impl Claims {
+    /// Of nobody's company, and good for nothing yet.
+    pub(super) fn of(app: &App, subject: Subject, audiences: Vec<String>) -> Self {
+        let (actor, session, tenant, ends_by) = (None, None, None, None);
+        let (scopes, roles) = (Vec::new(), Vec::new());
+        Self {
+            subject,
+            actor,
+            session,
+            tenant,
+            scopes,
+            roles,
+            audiences,
+            lifetime: app.settings.token_lifetime,
+            ends_by,
+        }
+    }
+}
+
+pub(super) async fn issue(app: &App, claims: Claims, issued_at: DateTime<Utc>) -> Result<Issued, Error> {
+    let usual = app.now() + claims.lifetime;
+    let expires_at = claims.ends_by.map_or(usual, |end| end.min(usual));
     let key = app.keyring.signing_key().await?;
     let access = AccessClaims {
         iss: app.settings.issuer.clone(),
@@ -165,6 +220,8 @@ async fn issue(app: &App, claims: Claims, issued_at: DateTime<Utc>) -> Result<Is
         exp: expires_at.timestamp(),
         nbf: None,
         jti: app.ids.uuid().to_string(),
+        act: claims.actor.map(|operator| Actor { sub: Subject::Operator(operator) }),
+        sid: claims.session,
         tenant: claims.tenant.map(|(tenant, _)| tenant),
         access_epoch: claims.tenant.map(|(_, epoch)| epoch.unsigned_abs()),
         scope: claims.scopes.join(" "),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 const SHOWN: &[&str] = &[
     "access_epoch",
     "after",
+    "api_key_id",
     "before",
     "from",
     "generation",
@@ -16,6 +17,8 @@ const SHOWN: &[&str] = &[
     "reason",
     "region",
     "schema_version",
+    "scopes",
+    "session_id",
     "slug",
     "to",
     "user_id",
@@ -32,7 +35,7 @@ pub(crate) fn shown_to_members(kind: &str, details: Value) -> Value {
 
 /// Whether they are told from where the actor called: the addresses of operators and services are not theirs.
 pub(crate) fn is_told_from_where(actor: &str) -> bool {
-    actor.starts_with("user:") || actor == "anonymous"
+    actor.starts_with("user:") || actor.starts_with("api_key:") || actor == "anonymous"
 }
 
 #[cfg(test)]
@@ -55,7 +58,8 @@ mod tests {
 
     #[test]
     fn only_the_addresses_of_the_companys_own_people_are_told() {
-        assert!(is_told_from_where("user:1") && is_told_from_where("anonymous"));
-        assert!(!is_told_from_where("operator:1") && !is_told_from_where("service:user:1"));
+        assert!(is_told_from_where("user:1") && is_told_from_where("api_key:1") && is_told_from_where("anonymous"));
+        assert!(!is_told_from_where("operator:1") && !is_told_from_where("operator:1 as user:2"));
+        assert!(!is_told_from_where("service:user:1"));
     }
 }

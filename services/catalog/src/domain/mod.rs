@@ -3,6 +3,7 @@
 mod company;
 mod email;
 mod events;
+mod keys;
 mod labels;
 mod lifecycle;
 mod limits;
@@ -10,17 +11,20 @@ mod placement;
 mod roles;
 mod steps;
 mod tail;
+mod throttle;
 
 pub(crate) use company::{CompanyName, Slug, SlugChoice};
 pub(crate) use email::Email;
 pub(crate) use events::{is_told_from_where, shown_to_members};
+pub(crate) use keys::{KeyChange, KeyFacts, KeyState, KeyTimes, due};
 pub(crate) use labels::{Labels, Selector};
 pub(crate) use lifecycle::{Action, Refusal, Standing, State, Transition, transition};
 pub(crate) use limits::Limits;
 pub(crate) use placement::{Place, ServerState, Unplaced, places};
-pub(crate) use roles::{OPERATOR_SCOPES, Role};
+pub(crate) use roles::{DELEGABLE, OPERATOR_SCOPES, Role};
 pub(crate) use steps::{Step, Work};
 pub(crate) use tail::Tail;
+pub(crate) use throttle::{Failures, Limit};
 
 use tenantry_rpc::Violations;
 

@@ -21,6 +21,8 @@ const VIEWER: &[&str] = &[
     "catalog.membership.leave",
     "catalog.password.write",
     "catalog.plugins.read",
+    "catalog.sessions.write",
+    "catalog.tokens.exchange",
     "crm.people.read",
     "crm.places.read",
     "crm.devices.read",
@@ -37,8 +39,33 @@ const MEMBER: &[&str] = &[
     "crm.transactions.write",
     "crm.tickets.write",
 ];
-const ADMIN: &[&str] = &["catalog.events.read", "catalog.members.write", "catalog.plugins.write", "crm.audit.read"];
+const ADMIN: &[&str] = &[
+    "catalog.api_keys.read",
+    "catalog.api_keys.write",
+    "catalog.events.read",
+    "catalog.members.write",
+    "catalog.plugins.write",
+    "crm.audit.read",
+];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
+
+/// What a person can have a machine do, and an operator do for a person: work, and nothing about who may.
+pub(crate) const DELEGABLE: &[&str] = &[
+    "catalog.companies.read",
+    "catalog.members.read",
+    "crm.people.read",
+    "crm.people.write",
+    "crm.places.read",
+    "crm.places.write",
+    "crm.devices.read",
+    "crm.devices.write",
+    "crm.tariffs.read",
+    "crm.tariffs.write",
+    "crm.transactions.read",
+    "crm.transactions.write",
+    "crm.tickets.read",
+    "crm.tickets.write",
+];
 
 /// What operators may do. Nothing in a company's database: for that they act for
 /// one of its users, by token exchange.
@@ -53,8 +80,12 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.plugins.read",
     "catalog.plugins.write",
     "catalog.passwords.reset",
+    "catalog.keys.read",
+    "catalog.keys.write",
     "catalog.servers.read",
     "catalog.servers.write",
+    "catalog.sessions.write",
+    "catalog.tokens.exchange",
     "migrator.databases.read",
     "migrator.databases.write",
     "migrator.rollouts.read",
@@ -111,6 +142,12 @@ mod tests {
         assert!(scopes(Role::Member).is_subset(&scopes(Role::Admin)));
         assert!(scopes(Role::Admin).is_subset(&scopes(Role::Owner)));
         assert!(!scopes(Role::Viewer).contains("crm.people.write"));
+    }
+
+    #[test]
+    fn what_is_delegated_is_somebodys_and_gives_no_access() {
+        assert!(DELEGABLE.iter().all(|scope| Role::Owner.scopes().contains(scope)));
+        assert!(!DELEGABLE.iter().any(|scope| scope.starts_with("catalog.") && scope.ends_with(".write")));
     }
 
     #[test]

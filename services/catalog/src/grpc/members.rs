@@ -40,12 +40,12 @@ impl MembershipService for MembershipGrpc {
         &self,
         request: Request<AcceptInvitationRequest>,
     ) -> Result<Response<AcceptInvitationResponse>, Status> {
-        let body = Call::open(request)?.body;
+        let Call { context, body, .. } = Call::open(request)?;
         let mut violations = Violations::new();
         violations.check(!body.secret.is_empty(), "secret", "must be the invitation's secret");
         violations.check(!body.password.is_empty(), "password", "must not be empty");
         violations.into_result()?;
-        let joined = members::accept(&self.0, &body.secret, &body.password).await?;
+        let joined = members::accept(&self.0, &context, &body.secret, &body.password).await?;
         Ok(Response::new(AcceptInvitationResponse {
             company_id: joined.company.to_string(),
             user_id: joined.user.to_string(),

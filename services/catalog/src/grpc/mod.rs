@@ -1,5 +1,6 @@
 //! The gRPC face: each handler parses, calls a use case, and converts.
 
+mod api_keys;
 mod companies;
 mod company_requests;
 pub(crate) mod convert;
@@ -17,6 +18,7 @@ mod tenant_layer;
 mod tokens;
 mod watching;
 
+pub(crate) use api_keys::ApiKeyGrpc;
 pub(crate) use companies::CompanyGrpc;
 pub(crate) use directory::DirectoryGrpc;
 pub(crate) use events::EventGrpc;

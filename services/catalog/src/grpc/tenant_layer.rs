@@ -35,6 +35,6 @@ impl TenantLayer {
         if claims.access_epoch() < company.access_epoch.unsigned_abs() {
             return Err(Error::new(Reason::TokenStale, "the company has signed everyone out; sign in again"));
         }
-        tokens::check_revoked(&self.0, claims.tenant(), claims.user(), claims.issued_at()).await
+        tokens::check_revoked(&self.0, claims).await
     }
 }

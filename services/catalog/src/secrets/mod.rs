@@ -2,12 +2,14 @@
 
 mod credential;
 mod password;
+mod refresh_token;
 mod sealing;
 mod tenant_password;
 
 pub(crate) use credential::Credential;
 pub use password::PasswordConfig;
 pub(crate) use password::{PasswordError, Passwords};
+pub(crate) use refresh_token::RefreshToken;
 pub use sealing::SealingConfig;
 pub(crate) use sealing::{SealError, Sealer};
 pub(crate) use tenant_password::TenantPassword;

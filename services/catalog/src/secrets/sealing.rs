@@ -64,6 +64,7 @@ pub(crate) struct Sealer {
     key: LessSafeKey,
     key_id: [u8; KEY_ID_BYTES],
     fingerprints: ring::hmac::Key,
+    refresh_tokens: ring::hmac::Key,
 }
 
 impl SealingConfig {
@@ -86,17 +87,24 @@ impl Sealer {
         let digest = ring::digest::digest(&ring::digest::SHA256, key);
         let key_id = digest.as_ref()[..KEY_ID_BYTES].try_into().map_err(|_| SealError::BadKey)?;
         let derive = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
-        let fingerprint_key = ring::hmac::sign(&derive, b"tenantry request fingerprints");
+        let derived =
+            |purpose: &[u8]| ring::hmac::Key::new(ring::hmac::HMAC_SHA256, ring::hmac::sign(&derive, purpose).as_ref());
         Ok(Self {
             key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| SealError::BadKey)?),
             key_id,
-            fingerprints: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, fingerprint_key.as_ref()),
+            fingerprints: derived(b"tenantry request fingerprints"),
+            refresh_tokens: derived(b"tenantry refresh tokens"),
         })
     }
 
     /// A key for digests of requests with secrets in them.
     pub(crate) fn fingerprints(&self) -> &ring::hmac::Key {
         &self.fingerprints
+    }
+
+    /// A key for recognising the refresh tokens that were given out.
+    pub(crate) fn refresh_tokens(&self) -> &ring::hmac::Key {
+        &self.refresh_tokens
     }
 
     pub(crate) fn seal(&self, owner: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {

@@ -58,15 +58,15 @@ fn row(company: CompanyId, revoked: Option<(String, DateTime<Utc>)>, now: DateTi
     }
 }
 
-/// Until when a subject's tokens for a company are revoked, if they are.
+/// Until when tokens of any of these subjects for a company are revoked, if they are.
 pub(crate) async fn revoked_before(
     db: &impl CentralConnection,
     company: CompanyId,
-    subject: &str,
+    subjects: impl IntoIterator<Item = String>,
 ) -> Result<Option<DateTime<Utc>>, StoreError> {
     let latest = change::Entity::find()
         .filter(change::Column::CompanyId.eq(company))
-        .filter(change::Column::Subject.eq(subject))
+        .filter(change::Column::Subject.is_in(subjects))
         .order_by_desc(change::Column::IssuedBefore)
         .one(db.raw())
         .await?;

@@ -1,7 +1,6 @@
 //! The event log. An event is written in the transaction of the change that it
 //! tells of.
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +9,7 @@ use sea_orm::{
     ActiveValue::NotSet, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use tenantry_ids::{CompanyId, EventId};
-use tenantry_rpc::current_peer;
+use tenantry_rpc::current_origin;
 use tenantry_telemetry::propagation;
 
 use super::entities::event::{self, Model};
@@ -59,7 +58,7 @@ fn row(new: NewEvent<'_>, now: DateTime<Utc>) -> event::ActiveModel {
         trace_id: Set(propagation::trace_id()),
         payload: Set(new.payload),
         occurred_at: Set(now),
-        peer_address: Set(current_peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string())),
+        peer_address: Set(current_origin().map(|origin| origin.to_string())),
     }
 }
 

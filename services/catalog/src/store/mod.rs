@@ -1,6 +1,7 @@
 //! The central database. Only this module knows its tables; nothing here can be
 //! given a tenant's connection, because it asks for a [`CentralConnection`].
 
+pub(crate) mod api_keys;
 pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod entities;
@@ -15,6 +16,8 @@ pub(crate) mod provisioning;
 pub(crate) mod rotations;
 pub(crate) mod schema;
 pub(crate) mod servers;
+pub(crate) mod sessions;
+pub(crate) mod throttle;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 pub(crate) use tenantry_store::StoreError;

@@ -179,13 +179,13 @@ pub(crate) async fn remove_member(
     Ok(())
 }
 
-/// Removes everybody from a company, and those who were invited. The users stay.
+/// Removes everybody from a company, those who were invited, and its machines' keys. The users stay.
 pub(crate) async fn remove_members(db: &impl CentralConnection, company: CompanyId) -> Result<(), StoreError> {
     let members = membership::Entity::delete_many().filter(membership::Column::CompanyId.eq(company));
     members.exec(db.raw()).await?;
     let invitations = invitation::Entity::delete_many().filter(invitation::Column::CompanyId.eq(company));
     invitations.exec(db.raw()).await?;
-    Ok(())
+    super::api_keys::remove_all(db, company).await
 }
 
 pub(crate) async fn insert_invitation(db: &impl CentralConnection, row: invitation::Model) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use tenantry_idempotency::{Fingerprint, Key};
-use tenantry_ids::UserId;
+use tenantry_ids::PrincipalId;
 use tenantry_rpc::Context;
 use tenantry_tenancy::{Isolation, TenantConnection, TenantDb, TxOptions};
 use uuid::Uuid;
@@ -22,7 +22,7 @@ pub(super) const ATTEMPTS: TxOptions = TxOptions { isolation: Isolation::Default
 pub(crate) struct Act<'a> {
     app: &'a App,
     actor: String,
-    pub(super) user: UserId,
+    pub(super) by: PrincipalId,
     pub(super) now: DateTime<Utc>,
     /// Whether the schema has what people are found by.
     pub(super) has_tokens: bool,
@@ -30,8 +30,8 @@ pub(crate) struct Act<'a> {
 
 impl<'a> Act<'a> {
     pub(super) fn begin(app: &'a App, db: &TenantDb<'_>, context: &Context) -> Result<Self, CrmError> {
-        let (actor, user) = (context.caller().subject(), context.user()?.user());
-        Ok(Self { app, actor, user, now: app.clock.now(), has_tokens: search::has_tokens(db) })
+        let (actor, by) = (context.caller().subject(), context.user()?.principal());
+        Ok(Self { app, actor, by, now: app.clock.now(), has_tokens: search::has_tokens(db) })
     }
 
     pub(super) fn new_id(&self) -> Uuid {

@@ -31,7 +31,7 @@ impl Standard for People {
 
     async fn add(act: &Act<'_>, tx: &impl TenantConnection, profile: Profile) -> Result<Person, CrmError> {
         let person = act.stored(profile);
-        people::insert(tx, &person, act.user).await?;
+        people::insert(tx, &person, act.by).await?;
         search::index(act, tx, &person).await?;
         act.created(tx, &person).await?;
         Ok(person)

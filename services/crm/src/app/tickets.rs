@@ -30,7 +30,7 @@ impl Standard for Tickets {
     }
 
     async fn add(act: &Act<'_>, tx: &impl TenantConnection, ticket: Ticket) -> Result<Stored<Ticket>, CrmError> {
-        let ticket = Ticket { creator_id: act.user, ..ticket };
+        let ticket = Ticket { creator_id: act.by, ..ticket };
         act.insert::<Tickets>(tx, ticket.stamped(act.now)).await
     }
 
@@ -62,7 +62,7 @@ pub(crate) async fn comment(
             return comments::find(&tx, id).await?.ok_or(CrmError::NotFound(Thing::Ticket));
         }
         exists::<Tickets>(&tx, Some(ticket_id)).await?;
-        let comment = act.stored(TicketComment { ticket_id, author_id: act.user, body: body.to_owned() });
+        let comment = act.stored(TicketComment { ticket_id, author_id: act.by, body: body.to_owned() });
         comments::insert(&tx, &comment).await?;
         act.created(&tx, &comment).await?;
         act.remember(&tx, replay, comment.uuid()).await?;

@@ -1,7 +1,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
-use tenantry_ids::{DeviceId, PersonId, TicketCategoryId, TicketCommentId, TicketId, UserId};
+use tenantry_ids::{DeviceId, PersonId, PrincipalId, TicketCategoryId, TicketCommentId, TicketId, UserId};
 
 use super::content::{Content, Thing, writable};
 
@@ -20,7 +20,7 @@ pub(crate) enum TicketStatus {
 
 writable! {
     /// What somebody has to look after.
-    Ticket [creator_id: UserId, closed_at: Option<DateTime<Utc>>] {
+    Ticket [creator_id: PrincipalId, closed_at: Option<DateTime<Utc>>] {
         category_id: TicketCategoryId,
         person_id: Option<PersonId>,
         device_id: Option<DeviceId>,
@@ -49,7 +49,7 @@ impl Ticket {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TicketComment {
     pub(crate) ticket_id: TicketId,
-    pub(crate) author_id: UserId,
+    pub(crate) author_id: PrincipalId,
     pub(crate) body: String,
 }
 
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_ticket_keeps_the_time_of_its_closing_until_it_is_opened() {
         let ticket = |status, closed_at| Ticket {
-            creator_id: UserId(Uuid::nil()),
+            creator_id: PrincipalId(Uuid::nil()),
             closed_at,
             category_id: TicketCategoryId(Uuid::nil()),
             person_id: None,

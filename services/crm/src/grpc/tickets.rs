@@ -4,7 +4,7 @@ use tenantry_api::crm::v1::{
     ListTicketCommentsResponse, ListTicketsRequest, ListTicketsResponse, Ticket as Wire, TicketComment as WireComment,
     TicketStatus as WireStatus, UpdateTicketRequest,
 };
-use tenantry_ids::{TicketCategoryId, TicketId, UserId};
+use tenantry_ids::{PrincipalId, TicketCategoryId, TicketId};
 use tenantry_rpc::{Call, Context, Error, Violations};
 use tenantry_tenancy::TenantCall;
 use tonic::{Request, Response, Status};
@@ -64,7 +64,7 @@ fn parse(fields: &mut Fields<'_>, wire: &Wire) -> Option<Ticket> {
     fields.check(is_date, "due_date", "must be a date of the years 1 to 9999");
     Some(Ticket {
         // Who makes it, when it is made.
-        creator_id: UserId(Uuid::nil()),
+        creator_id: PrincipalId(Uuid::nil()),
         closed_at: None,
         // Where it is none, that is noted, or it is not written.
         category_id: fields.id("category_id", &wire.category_id).unwrap_or(TicketCategoryId(Uuid::nil())),

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
-use tenantry_ids::{PersonId, UserId};
+use tenantry_ids::{PersonId, PrincipalId};
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ mod row {
         pub revision: i64,
         pub created_at: DateTime<Utc>,
         pub updated_at: DateTime<Utc>,
-        pub created_by: Option<UserId>,
+        pub created_by: Option<PrincipalId>,
         /// 1970 where nothing was ever paid.
         pub latest_payment_at: DateTime<Utc>,
         /// What people are sorted by, as the domain derives it.
@@ -87,7 +87,7 @@ fn columns(profile: &Profile) -> row::ActiveModel {
     }
 }
 
-pub(crate) async fn insert(db: &impl TenantConnection, person: &Person, by: UserId) -> Result<(), DbErr> {
+pub(crate) async fn insert(db: &impl TenantConnection, person: &Person, by: PrincipalId) -> Result<(), DbErr> {
     let row = row::ActiveModel { created_by: Set(Some(by)), ..columns(&person.content) };
     People::insert(People::stamped(row, person)).exec_without_returning(db).await.map(drop)
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, QueryOrder, QuerySelect};
-use tenantry_ids::{TicketCommentId, TicketId, UserId};
+use tenantry_ids::{PrincipalId, TicketCommentId, TicketId};
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ mod row {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: TicketCommentId,
         pub ticket_id: TicketId,
-        pub author_id: UserId,
+        pub author_id: PrincipalId,
         pub body: String,
         pub created_at: DateTime<Utc>,
     }

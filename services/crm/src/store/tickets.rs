@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
-use tenantry_ids::{DeviceId, PersonId, TicketCategoryId, TicketId, UserId};
+use tenantry_ids::{DeviceId, PersonId, PrincipalId, TicketCategoryId, TicketId, UserId};
 
 use super::table::table;
 use crate::domain::{Ticket, TicketStatus};
@@ -26,7 +26,7 @@ mod row {
         pub title: String,
         pub description: Option<String>,
         pub(crate) status: TicketStatus,
-        pub creator_id: UserId,
+        pub creator_id: PrincipalId,
         pub assignee_id: Option<UserId>,
         pub due_date: Option<NaiveDate>,
         pub closed_at: Option<DateTime<Utc>>,
@@ -82,7 +82,7 @@ pub(crate) struct TicketFilter {
     pub(crate) person_id: Option<PersonId>,
     pub(crate) device_id: Option<DeviceId>,
     pub(crate) assignee_id: Option<UserId>,
-    pub(crate) creator_id: Option<UserId>,
+    pub(crate) creator_id: Option<PrincipalId>,
     pub(crate) due_before: Option<NaiveDate>,
 }
 

@@ -16,6 +16,10 @@ mod m20260101_001000_placement;
 mod m20260101_001100_limits;
 mod m20260101_001200_plugins;
 mod m20260101_001400_password_resets;
+mod m20260101_002000_key_ring;
+mod m20260101_002100_sessions;
+mod m20260101_002200_sign_in_failures;
+mod m20260101_002300_api_keys;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -34,5 +38,9 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_001100_limits::Migration)
         .add(m20260101_001200_plugins::Migration)
         .add(m20260101_001400_password_resets::Migration)
+        .add(m20260101_002000_key_ring::Migration)
+        .add(m20260101_002100_sessions::Migration)
+        .add(m20260101_002200_sign_in_failures::Migration)
+        .add(m20260101_002300_api_keys::Migration)
         .build()
 }

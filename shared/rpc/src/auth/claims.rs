@@ -1,14 +1,14 @@
 //! What tokens say.
 
 use serde::{Deserialize, Serialize};
-use tenantry_ids::{CompanyId, OperatorId, UserId};
+use tenantry_ids::{ApiKeyId, CompanyId, OperatorId, SessionId, UserId};
 
 /// Claims of an access token (RFC 9068, section 2.2), with ours: `tenant`,
-/// `access_epoch`, `scope`, `roles`.
+/// `access_epoch`, `roles`.
 ///
 /// ```json
 /// {"iss":"https://catalog.example","aud":["crm"],"sub":"user:0192…","client_id":"tenantry",
-///  "iat":1795392000,"exp":1795392900,"jti":"0192…","tenant":"0192…","access_epoch":1,
+///  "iat":1795392000,"exp":1795392900,"jti":"0192…","sid":"0192…","tenant":"0192…","access_epoch":1,
 ///  "scope":"crm.people.read crm.people.write","roles":["owner"]}
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,12 @@ pub struct AccessClaims {
     pub nbf: Option<i64>,
     /// Its own id.
     pub jti: String,
+    /// Who acts for the subject (RFC 8693, section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
+    /// The session that it belongs to, where there is one: ending that ends the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<SessionId>,
     /// The one tenant; there is none in an operator's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<CompanyId>,
@@ -43,13 +49,22 @@ pub struct AccessClaims {
     pub roles: Vec<String>,
 }
 
-/// Whom a token is about: `user:<id>` or `operator:<id>`.
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// An operator; nobody else acts for others.
+    pub sub: Subject,
+}
+
+/// Whom a token is about: `user:<id>`, `operator:<id>` or `api_key:<id>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// A person of a company.
     User(UserId),
     /// An operator.
     Operator(OperatorId),
+    /// A machine of a company.
+    ApiKey(ApiKeyId),
 }
 
 impl std::fmt::Display for Subject {
@@ -57,6 +72,7 @@ impl std::fmt::Display for Subject {
         match self {
             Subject::User(id) => write!(f, "user:{id}"),
             Subject::Operator(id) => write!(f, "operator:{id}"),
+            Subject::ApiKey(id) => write!(f, "api_key:{id}"),
         }
     }
 }
@@ -69,9 +85,10 @@ impl std::str::FromStr for Subject {
         let subject = match kind {
             "user" => id.parse().ok().map(Subject::User),
             "operator" => id.parse().ok().map(Subject::Operator),
+            "api_key" => id.parse().ok().map(Subject::ApiKey),
             _ => None,
         };
-        subject.ok_or("a subject is user:<id> or operator:<id>")
+        subject.ok_or("a subject is user:<id>, operator:<id> or api_key:<id>")
     }
 }
 
@@ -84,6 +101,42 @@ impl Serialize for Subject {
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What access tokens can be revoked by: `user:<id>`, `session:<id>` or `api_key:<id>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Revocable {
+    /// Everything that a user has for the company.
+    User(UserId),
+    /// What belongs to one sign-in.
+    Session(SessionId),
+    /// What a machine's key was exchanged for.
+    ApiKey(ApiKeyId),
+}
+
+impl std::fmt::Display for Revocable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Revocable::User(id) => write!(f, "user:{id}"),
+            Revocable::Session(id) => write!(f, "session:{id}"),
+            Revocable::ApiKey(id) => write!(f, "api_key:{id}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Revocable {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, id) = text.split_once(':').unwrap_or_default();
+        let revocable = match kind {
+            "user" => id.parse().ok().map(Revocable::User),
+            "session" => id.parse().ok().map(Revocable::Session),
+            "api_key" => id.parse().ok().map(Revocable::ApiKey),
+            _ => None,
+        };
+        revocable.ok_or("tokens are revoked by user:<id>, session:<id> or api_key:<id>")
     }
 }
 

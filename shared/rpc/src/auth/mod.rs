@@ -5,14 +5,17 @@
 //! operators, and service tokens that a service signs with its own key.
 
 mod claims;
-mod jwks;
+mod jwk;
+mod key_cache;
+mod remembered;
 mod ring_provider;
 mod service_identity;
 mod signing;
 mod verifier;
 
-pub use claims::{AccessClaims, Subject};
-pub use jwks::{JwkMembers, KeyError, KeySource, RemoteKeys, VerifyingKey};
+pub use claims::{AccessClaims, Actor, Revocable, Subject};
+pub use jwk::{JwkMembers, KeyAlgorithm, VerifyingKey};
+pub use key_cache::{KeyCache, KeyCacheConfig, KeyError, KeyFetch, KeySource};
 pub use service_identity::{IdentityError, ServiceIdentity, ServiceKeyFiles, TrustedServices, create_service_key};
 pub use signing::{SigningError, SigningKey};
 pub use verifier::{Verifier, VerifierSettings};

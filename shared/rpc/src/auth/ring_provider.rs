@@ -1,13 +1,17 @@
-//! jsonwebtoken over ring: ES256, and nothing else.
+//! jsonwebtoken over ring: ES256 and RS256, and nothing else.
 //!
 //! The crate's own backends either pull in `rsa` (RUSTSEC-2023-0071) or panic on
 //! a malformed key; ring does neither.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, Result};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey};
+use ring::rsa::PublicKeyComponents;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+};
 use signature::{Signer, Verifier};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
@@ -23,20 +27,31 @@ pub(super) fn install() {
 }
 
 fn signer(algorithm: Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
-    only_es256(algorithm)?;
     let random = SystemRandom::new();
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.as_bytes(), &random)
-        .map_err(|_| Error::from(ErrorKind::InvalidEcdsaKey))?;
-    Ok(Box::new(Es256Signer { pair, random }))
+    match algorithm {
+        Algorithm::ES256 => {
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.as_bytes(), &random)
+                .map_err(|_| Error::from(ErrorKind::InvalidEcdsaKey))?;
+            Ok(Box::new(Es256Signer { pair, random }))
+        }
+        Algorithm::RS256 => {
+            let pair = RsaKeyPair::from_pkcs8(key.as_bytes()).map_err(|_| Error::from(ErrorKind::InvalidKeyFormat))?;
+            Ok(Box::new(Rs256Signer { pair, random }))
+        }
+        _ => Err(Error::from(ErrorKind::InvalidAlgorithm)),
+    }
 }
 
 fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    only_es256(algorithm)?;
-    Ok(Box::new(Es256Verifier(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.try_get_as_bytes()?.to_vec()))))
-}
-
-fn only_es256(algorithm: Algorithm) -> Result<()> {
-    if algorithm == Algorithm::ES256 { Ok(()) } else { Err(Error::from(ErrorKind::InvalidAlgorithm)) }
+    match (algorithm, key.kind()) {
+        (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => {
+            Ok(Box::new(Es256Verifier(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point.clone()))))
+        }
+        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            Ok(Box::new(Rs256Verifier(PublicKeyComponents { n: n.clone(), e: e.clone() })))
+        }
+        _ => Err(Error::from(ErrorKind::InvalidAlgorithm)),
+    }
 }
 
 struct Es256Signer {
@@ -57,6 +72,25 @@ impl JwtSigner for Es256Signer {
     }
 }
 
+struct Rs256Signer {
+    pair: RsaKeyPair,
+    random: SystemRandom,
+}
+
+impl Signer<Vec<u8>> for Rs256Signer {
+    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
+        let mut signed = vec![0; self.pair.public().modulus_len()];
+        self.pair.sign(&RSA_PKCS1_SHA256, &self.random, message, &mut signed).map_err(|_| signature::Error::new())?;
+        Ok(signed)
+    }
+}
+
+impl JwtSigner for Rs256Signer {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
+    }
+}
+
 struct Es256Verifier(UnparsedPublicKey<Vec<u8>>);
 
 impl Verifier<Vec<u8>> for Es256Verifier {
@@ -68,5 +102,19 @@ impl Verifier<Vec<u8>> for Es256Verifier {
 impl JwtVerifier for Es256Verifier {
     fn algorithm(&self) -> Algorithm {
         Algorithm::ES256
+    }
+}
+
+struct Rs256Verifier(PublicKeyComponents<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for Rs256Verifier {
+    fn verify(&self, message: &[u8], signed: &Vec<u8>) -> std::result::Result<(), signature::Error> {
+        self.0.verify(&RSA_PKCS1_2048_8192_SHA256, message, signed).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Rs256Verifier {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
     }
 }

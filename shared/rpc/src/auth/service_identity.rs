@@ -122,7 +122,7 @@ impl TrustedServices {
         for jwk in read_trust(path)?.keys {
             let key = VerifyingKey::from_jwk(&jwk).ok_or_else(|| IdentityError::Content {
                 path: path.to_owned(),
-                problem: format!("the key of {:?} is not an ES256 key", jwk.kid),
+                problem: format!("the key of {:?} is no ES256 or RS256 key", jwk.kid),
             })?;
             services.insert(jwk.kid, key);
         }

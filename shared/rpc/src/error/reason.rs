@@ -276,6 +276,23 @@ reasons! {
     TicketNotFound = "TICKET_NOT_FOUND": NotFound,
     /// No such category of tickets in the company.
     TicketCategoryNotFound = "TICKET_CATEGORY_NOT_FOUND": NotFound,
+
+    /// No such signing key.
+    KeyNotFound = "KEY_NOT_FOUND": NotFound,
+    /// The refresh token is unknown, used, over or signed out.
+    RefreshTokenInvalid = "REFRESH_TOKEN_INVALID": Unauthenticated,
+    /// Tokens of this type are not revoked.
+    UnsupportedTokenType = "UNSUPPORTED_TOKEN_TYPE": InvalidArgument,
+    /// A key would get a scope that its maker does not have.
+    ScopeNotGrantable = "SCOPE_NOT_GRANTABLE": PermissionDenied,
+    /// The company has as many API keys as it may have.
+    TooManyApiKeys = "TOO_MANY_API_KEYS": ResourceExhausted,
+    /// The company has no such API key.
+    ApiKeyNotFound = "API_KEY_NOT_FOUND": NotFound,
+    /// Too many wrong passwords.
+    SignInThrottled = "SIGN_IN_THROTTLED": ResourceExhausted,
+    /// No such user.
+    UserNotFound = "USER_NOT_FOUND": NotFound,
 }
 
 impl std::fmt::Display for Reason {

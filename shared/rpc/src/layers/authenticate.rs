@@ -9,11 +9,11 @@ use tonic::Status;
 use tracing::Span;
 
 use super::deadline::Deadline;
-use super::{HttpRequest, HttpResponse, Middleware, Next, Peer, PendingCheck, is_infrastructure};
+use super::{HttpRequest, HttpResponse, Middleware, Next, PendingCheck, is_infrastructure};
 use crate::access::{admit, tenant_check};
 use crate::auth::Verifier;
-use crate::context::within_call_from;
-use crate::{Caller, Context, Error, Reason};
+use crate::origin::within_call_from;
+use crate::{Caller, Context, Error, Origin, Reason};
 
 /// Finds out who calls, applies the RPC's access rule, and makes the context.
 pub(crate) struct Authenticate {
@@ -45,14 +45,13 @@ impl Middleware for Authenticate {
         }
         let check = tenant_check(rule, &caller);
         let deadline = request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0);
-        let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-        request
-            .extensions_mut()
-            .insert(Context::new(caller, &path, deadline).with_peer(peer).within(rule.plugin.clone()));
+        let origin = request.extensions().get::<Origin>().copied();
+        let context = Context::new(caller, &path, deadline, origin).within(rule.plugin.clone());
+        request.extensions_mut().insert(context);
         if let Some(check) = check {
             request.extensions_mut().insert(PendingCheck(check));
         }
-        within_call_from(peer, next.run(request)).await
+        within_call_from(origin, next.run(request)).await
     }
 }
 

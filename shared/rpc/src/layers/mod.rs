@@ -1,5 +1,6 @@
 //! The layers of every server, outermost first, each with its reason:
 //!
+//! 0. `server::web`: what is no gRPC call is answered before anything that answers in gRPC's way.
 //! 1. [`trace`]: a span for the call, joined to the caller's, around everything
 //!    below, so that each failure of any layer is seen and has a trace id.
 //! 2. [`panics`]: a handler that panics costs its caller an error, not everybody
@@ -27,6 +28,8 @@ use tenantry_api::codec::{MessageCheck, checked};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
+
+use crate::Origin;
 
 /// A request as it arrives.
 pub type HttpRequest = http::Request<Body>;
@@ -84,21 +87,18 @@ struct PendingCheck(MessageCheck);
 pub(crate) struct Stack {
     layers: Arc<[Arc<dyn Middleware>]>,
     routes: Routes,
-    peer: Option<SocketAddr>,
+    /// Who has connected, and how many proxies are believed.
+    peer: Option<(SocketAddr, u8)>,
 }
-
-/// The other end of the connection that a request came by.
-#[derive(Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 impl Stack {
     pub(crate) fn new(layers: Vec<Arc<dyn Middleware>>, routes: Routes) -> Self {
         Self { layers: layers.into(), routes: routes.prepare(), peer: None }
     }
 
-    /// The same for the connection from there.
-    pub(crate) fn with_peer(self, peer: SocketAddr) -> Self {
-        Self { peer: Some(peer), ..self }
+    /// For the calls of one connection.
+    pub(crate) fn called_from(&self, peer: SocketAddr, trusted_hops: u8) -> Self {
+        Self { peer: Some((peer, trusted_hops)), ..self.clone() }
     }
 }
 
@@ -115,13 +115,13 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let next = Next { layers: self.layers.clone(), at: 0, routes: self.routes.clone() };
-        let mut request = request.map(Body::new);
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(Peer(peer));
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        if let Some((peer, trusted_hops)) = self.peer {
+            let origin = Origin::of(peer, request.headers(), trusted_hops);
+            request.extensions_mut().insert(origin);
         }
-        Box::pin(async move { Ok(next.run(request).await) })
+        let next = Next { layers: self.layers.clone(), at: 0, routes: self.routes.clone() };
+        Box::pin(async move { Ok(next.run(request.map(Body::new)).await) })
     }
 }
 

@@ -16,6 +16,10 @@ use crate::layers::Stack;
 
 /// Header lists over this are refused, in bytes. Twice the largest token.
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// What HTTP/1.1 may send of a head before it is refused, in bytes.
+const MAX_HTTP1_BUFFER_BYTES: usize = 16 * 1024;
+/// How long HTTP/1.1 may take over a head, and over the next one.
+const HTTP1_IDLE: Duration = Duration::from_secs(10);
 /// How long to wait after accept fails (too many open files, as a rule).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -29,7 +33,7 @@ pub(super) async fn serve(listener: TcpListener, stack: Stack, config: &ServerCo
         };
         match accepted {
             Ok((stream, peer)) => {
-                let stack = stack.clone().with_peer(peer);
+                let stack = stack.called_from(peer, config.trusted_hops);
                 connections.spawn(connection(builder.clone(), stream, stack, shutdown.clone()));
             }
             Err(error) => {
@@ -53,7 +57,7 @@ fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
         .keep_alive_interval(Duration::from_millis(config.keepalive_interval_ms))
         .keep_alive_timeout(Duration::from_millis(config.keepalive_timeout_ms));
-    builder.http1().timer(TokioTimer::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP1_IDLE).max_buf_size(MAX_HTTP1_BUFFER_BYTES);
     builder
 }
 

@@ -40,6 +40,15 @@ pub struct ServerConfig {
     #[arg(long, env = "TENANTRY_DRAIN_GRACE_MS", default_value_t = 10_000)]
     pub drain_grace_ms: u64,
 
+    /// Proxies in front of this service that are trusted to say in X-Forwarded-For where a call comes from. With none,
+    /// a call comes from whoever has connected.
+    #[arg(long, env = "TENANTRY_TRUSTED_HOPS", default_value_t = 0)]
+    pub trusted_hops: u8,
+
+    /// Verified tokens that are remembered until they expire; 0 verifies the signature of every call's.
+    #[arg(long, env = "TENANTRY_REMEMBERED_TOKENS", default_value_t = 10_000)]
+    pub remembered_tokens: u64,
+
     /// Streams at once on one HTTP/2 connection.
     #[arg(long, env = "TENANTRY_MAX_STREAMS_PER_CONNECTION", default_value_t = 256)]
     pub max_streams_per_connection: u32,
@@ -63,6 +72,8 @@ impl ServerConfig {
             default_deadline_ms: 30_000,
             max_deadline_ms: 300_000,
             drain_grace_ms: 10_000,
+            trusted_hops: 0,
+            remembered_tokens: 10_000,
             max_streams_per_connection: 256,
             keepalive_interval_ms: 30_000,
             keepalive_timeout_ms: 10_000,

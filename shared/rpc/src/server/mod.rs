@@ -3,6 +3,7 @@
 
 mod accept;
 mod config;
+mod web;
 
 use std::convert::Infallible;
 use std::io;
@@ -21,6 +22,7 @@ use tonic_health::server::HealthReporter;
 use tower::Service;
 
 pub use config::{Mode, ServerConfig};
+pub use web::{Document, Rendered};
 
 use crate::Shutdown;
 use crate::auth::Verifier;
@@ -67,12 +69,20 @@ pub struct ServerBuilder {
     routes: RoutesBuilder,
     services: Vec<&'static str>,
     extra: Vec<Arc<dyn Middleware>>,
+    documents: Vec<Arc<dyn Document>>,
 }
 
 impl ServerBuilder {
     /// A server of the service `name`, with nothing registered yet.
     pub fn new(name: &'static str, config: ServerConfig) -> Self {
-        Self { name, config, routes: RoutesBuilder::default(), services: Vec::new(), extra: Vec::new() }
+        Self {
+            name,
+            config,
+            routes: RoutesBuilder::default(),
+            services: Vec::new(),
+            extra: Vec::new(),
+            documents: Vec::new(),
+        }
     }
 
     /// Registers a generated service.
@@ -99,6 +109,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Publishes a document by plain HTTP, beside gRPC.
+    #[must_use]
+    pub fn document(mut self, document: impl Document) -> Self {
+        self.documents.push(Arc::new(document));
+        self
+    }
+
     /// Checks the contract, and puts everything on the port of [`listen`].
     pub async fn build(mut self, verifier: Arc<Verifier>, listener: TcpListener) -> Result<BoundServer, ServerError> {
         let rules = AccessRules::of_services(self.services.iter().copied())?;
@@ -107,6 +124,7 @@ impl ServerBuilder {
 
         let config = self.config;
         let mut layers: Vec<Arc<dyn Middleware>> = vec![
+            Arc::new(web::Web::new(self.documents, rules.clone())),
             Arc::new(Trace { service: self.name }),
             Arc::new(Panics),
             Arc::new(Admission::new(config.max_concurrent_calls)),

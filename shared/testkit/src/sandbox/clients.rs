@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use tenantry::Addresses;
+use tenantry_api::catalog::v1::api_key_service_client::ApiKeyServiceClient;
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerServiceClient;
 use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
+use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
 use tenantry_api::catalog::v1::password_service_client::PasswordServiceClient;
@@ -51,6 +53,16 @@ impl Clients {
     /// A client of the catalog.
     pub fn tokens(&self) -> anyhow::Result<TokenServiceClient<ServiceChannel>> {
         Ok(TokenServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn api_keys(&self) -> anyhow::Result<ApiKeyServiceClient<ServiceChannel>> {
+        Ok(ApiKeyServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn keys(&self) -> anyhow::Result<KeyServiceClient<ServiceChannel>> {
+        Ok(KeyServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the catalog.

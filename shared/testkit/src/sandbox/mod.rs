@@ -126,6 +126,11 @@ impl Sandbox {
         self.own("migrator.db", OnServer::migrators)
     }
 
+    /// The URL of the central database.
+    pub fn central_url(&self) -> String {
+        self.central().0
+    }
+
     fn central(&self) -> OwnDatabase {
         self.own("central.db", OnServer::central)
     }

@@ -1,17 +1,12 @@
 //! Tokens that are refused although their time is not over.
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
-use tenantry_ids::{CompanyId, UserId};
-use tenantry_rpc::auth::Subject;
+use tenantry_ids::CompanyId;
+use tenantry_rpc::auth::Revocable;
 
 use crate::store::{CentralTx, StoreError, changes as store};
 
-/// A user as the log and the tokens name them.
-fn subject_of(user: UserId) -> String {
-    Subject::User(user).to_string()
-}
-
-/// Revokes every token that a user has for a company at this moment.
+/// Revokes every token that a user or a session has for a company at this moment.
 ///
 /// Tokens are dated to the second, so the ones of this very second are among them, and a token that is issued right
 /// after this is dated to the time that is noted here ([`issued_at`](super::revoked_before)). The caller holds the
@@ -20,20 +15,20 @@ fn subject_of(user: UserId) -> String {
 pub(crate) async fn revoke(
     tx: &CentralTx,
     company: CompanyId,
-    user: UserId,
+    subject: Revocable,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let earlier = revoked_before(tx, company, user).await?;
-    store::revoke(tx, company, (subject_of(user), next_second(now, earlier)), now).await
+    let earlier = revoked_before(tx, company, [subject]).await?;
+    store::revoke(tx, company, (subject.to_string(), next_second(now, earlier)), now).await
 }
 
-/// The time from which on tokens of a user for a company are accepted, if any were revoked.
+/// The time from which on tokens of these for a company are accepted, if any were revoked.
 pub(crate) async fn revoked_before(
     db: &impl crate::store::CentralConnection,
     company: CompanyId,
-    user: UserId,
+    subjects: impl IntoIterator<Item = Revocable>,
 ) -> Result<Option<DateTime<Utc>>, StoreError> {
-    store::revoked_before(db, company, &subject_of(user)).await
+    store::revoked_before(db, company, subjects.into_iter().map(|subject| subject.to_string())).await
 }
 
 /// The first whole second that no token of now is dated to, even one that is dated ahead to an earlier revocation.

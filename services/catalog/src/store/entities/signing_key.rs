@@ -2,17 +2,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 use tenantry_ids::KeyId;
 
-/// Where a key is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))")]
-pub enum State {
-    #[sea_orm(string_value = "next")]
-    Next,
-    #[sea_orm(string_value = "current")]
-    Current,
-    #[sea_orm(string_value = "retiring")]
-    Retiring,
-}
+use crate::domain::KeyState;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "signing_keys")]
@@ -20,7 +10,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: KeyId,
     pub algorithm: String,
-    pub state: State,
+    pub(crate) state: KeyState,
     pub public_jwk: String,
     pub sealed_private: Vec<u8>,
     pub not_before: DateTime<Utc>,
