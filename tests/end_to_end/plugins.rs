@@ -41,6 +41,7 @@ struct Setup<'s> {
 
 impl<'s> Setup<'s> {
     async fn of(sandbox: &'s Sandbox) -> anyhow::Result<Self> {
+        registered(sandbox).await?;
         let (operator, owner) = (Operator::of(sandbox).await?, Owner::of_new_company(sandbox, "Plugged").await?);
         Ok(Self { sandbox, operator, owner })
     }
@@ -115,6 +116,16 @@ impl<'s> Setup<'s> {
     }
 }
 
+/// Waits until the migrator has told the catalog which plugins there are.
+pub(crate) async fn registered(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let operator = Operator::of(sandbox).await?;
+    crate::processes::eventually("the registry", async || {
+        let listed = sandbox.clients().plugins()?.list_plugins(operator.request(ListPluginsRequest {})).await?;
+        Ok((!listed.into_inner().plugins.is_empty()).then_some(()))
+    })
+    .await
+}
+
 async fn install(
     sandbox: &Sandbox,
     by: &impl Actor,
@@ -130,12 +141,9 @@ async fn install(
 async fn one_has_it_and_the_other_has_not(sandbox: &Sandbox) -> anyhow::Result<()> {
     let setup = Setup::of(sandbox).await?;
     let other = Owner::of_new_company(sandbox, "Without").await?;
-    crate::processes::eventually("the registry", async || {
-        let listed = sandbox.clients().plugins()?.list_plugins(other.request(ListPluginsRequest {})).await?;
-        let sms = listed.into_inner().plugins.into_iter().find(|plugin| plugin.name == SMS);
-        Ok(sms.filter(|plugin| plugin.version == NEWEST && !plugin.description.is_empty()).map(drop))
-    })
-    .await?;
+    let listed = sandbox.clients().plugins()?.list_plugins(other.request(ListPluginsRequest {})).await?.into_inner();
+    let sms = listed.plugins.into_iter().find(|plugin| plugin.name == SMS).expect("the plugin");
+    assert_eq!((sms.version.as_str(), sms.description.is_empty()), (NEWEST, false));
 
     let made = setup.install(&setup.owner, "").await?;
     assert_eq!((made.state(), made.schema_version.as_str()), (PluginState::Installed, NEWEST));

@@ -205,6 +205,7 @@ impl World {
 
     /// Everybody of both companies has a new token.
     pub(crate) async fn sign_in_again(&mut self) -> anyhow::Result<()> {
+        self.with_everybody().await?;
         for company in [&mut self.one, &mut self.other] {
             for (at, email) in company.emails.iter().enumerate() {
                 company.sessions[at].1 = Session::sign_in(&self.wire, email, &company.id).await?;
@@ -290,6 +291,7 @@ impl World {
 
     /// One that the first company has.
     pub(crate) async fn installed_plugin(&self) -> anyhow::Result<&'static str> {
+        crate::plugins::registered(&self.sandbox).await?;
         let rpc = "tenantry.catalog.v1.PluginService/InstallPlugin";
         let body = json!({ "company_id": self.one.id, "plugin": "sms" });
         self.wire.ask(rpc, Some(&self.operator.token), body).await?;

@@ -39,11 +39,6 @@ impl Reporter {
 pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
     let mut announced = false;
     while !shutdown.has_begun() {
-        tokio::select! {
-            () = app.reporter.0.notified() => tokio::time::sleep(GATHER).await,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = shutdown.begun() => {}
-        }
         if !announced {
             announced = match announce(&app).await {
                 Ok(()) => true,
@@ -60,6 +55,11 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
                 false
             }
         } {}
+        tokio::select! {
+            () = app.reporter.0.notified() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = shutdown.begun() => {}
+        }
     }
 }
 

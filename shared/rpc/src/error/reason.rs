@@ -291,8 +291,6 @@ reasons! {
     ApiKeyNotFound = "API_KEY_NOT_FOUND": NotFound,
     /// Too many wrong passwords.
     SignInThrottled = "SIGN_IN_THROTTLED": ResourceExhausted,
-    /// No such user.
-    UserNotFound = "USER_NOT_FOUND": NotFound,
 }
 
 impl std::fmt::Display for Reason {
