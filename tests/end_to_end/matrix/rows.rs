@@ -365,6 +365,14 @@ rows! { world:
         "generation": 2,
     }),
     "tenantry.migrator.v1.TenantDatabaseService/SeedTenantDatabase" => json!({ "company_id": world.one.id }),
+    "tenantry.migrator.v1.TenantDatabaseService/InstallTenantPlugin" => json!({
+        "company_id": world.one.id,
+        "plugin": "sms",
+    }),
+    "tenantry.migrator.v1.TenantDatabaseService/DropTenantPlugin" => json!({
+        "company_id": world.one.id,
+        "plugin": "sms",
+    }),
     "tenantry.migrator.v1.TenantDatabaseService/DropTenantDatabase" => json!({
         "company_id": fresh_id(),
         "database_id": fresh_id(),
