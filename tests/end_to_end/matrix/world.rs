@@ -203,9 +203,9 @@ impl World {
         Ok(subject.as_str().and_then(|subject| subject.strip_prefix("user:")).context("a user")?.to_owned())
     }
 
-    /// Everybody of both companies has a new token.
+    /// Everybody of both companies has a new token, those too who have left.
     pub(crate) async fn sign_in_again(&mut self) -> anyhow::Result<()> {
-        self.with_everybody().await?;
+        self.bring_back().await?;
         for company in [&mut self.one, &mut self.other] {
             for (at, email) in company.emails.iter().enumerate() {
                 company.sessions[at].1 = Session::sign_in(&self.wire, email, &company.id).await?;
@@ -217,11 +217,15 @@ impl World {
     /// The first company, with those who left it back, and nobody's tokens revoked.
     pub(crate) async fn with_everybody(&self) -> anyhow::Result<String> {
         self.password_of_unrevoked().await?;
+        self.bring_back().await?;
+        Ok(self.one.id.clone())
+    }
+
+    async fn bring_back(&self) -> anyhow::Result<()> {
         let back = "INSERT OR IGNORE INTO memberships (company_id, user_id, role, created_at) \
                     SELECT i.company_id, u.id, i.role, i.created_at FROM invitations i \
                     JOIN users u ON u.email_key = i.email_key WHERE i.accepted_at IS NOT NULL";
-        self.sandbox.run_in_central(back).await?;
-        Ok(self.one.id.clone())
+        self.sandbox.run_in_central(back).await
     }
 
     /// The address of somebody who is nobody's session.

@@ -122,7 +122,8 @@ impl<'f> View<'f> {
             }
             match Name::read(self.prefix, name) {
                 Name::First => {}
-                Name::Template if seen.before.databases[name].is_template => continue,
+                // Also one that was finished in between.
+                Name::Template if seen.after.databases.get(name).is_some_and(|found| found.is_template) => continue,
                 Name::Scratch | Name::Template => {
                     findings.extend(leftover(server, seen, name));
                     continue;

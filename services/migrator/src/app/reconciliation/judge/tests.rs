@@ -125,6 +125,17 @@ fn what_comes_or_goes_in_between_is_no_finding() {
     ended.rows_before.claims.insert(before.database_id, before);
     assert_eq!(kinds(&ended), []);
 
+    // A template that is finished, and its lock free, while it is looked.
+    let mut making = facts(&[], &[], &[]);
+    let template = "tnt_template_0f".to_owned();
+    let at = seen(&mut making);
+    at.before.databases.insert(template.clone(), FoundDatabase { is_template: false });
+    at.after.databases.insert(template.clone(), FoundDatabase { is_template: true });
+    at.unheld.insert(template.clone());
+    assert_eq!(kinds(&making), []);
+    seen(&mut making).after.databases.insert(template.clone(), FoundDatabase { is_template: false });
+    assert_eq!(kinds(&making), [(Kind::Leftover, template)]);
+
     // A spare that became a company's.
     let mut taken = facts(&[3], &[claim(3, ClaimState::Ready)], &[tenant(3, CompanyState::Active)]);
     taken.rows_before.claims.clear();
