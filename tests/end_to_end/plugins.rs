@@ -149,7 +149,7 @@ async fn one_has_it_and_the_other_has_not(sandbox: &Sandbox) -> anyhow::Result<(
     assert_eq!((made.state(), made.schema_version.as_str()), (PluginState::Installed, NEWEST));
     let defaults: serde_json::Value = serde_json::from_str(&made.settings)?;
     assert_eq!(defaults["max_attempts"], 5);
-    assert_eq!(setup.installed(&setup.owner).await?, [made.clone()]);
+    assert_eq!(setup.installed(&setup.owner).await?.as_slice(), std::slice::from_ref(&made));
     assert_eq!(setup.served().await?, [InstalledTenantPlugin { name: SMS.into(), schema_version: NEWEST.into() }]);
     setup.templates("SELECT count(*) FROM sms_templates").await?;
     assert!(setup.in_sync().await?, "its tables are no drift");
