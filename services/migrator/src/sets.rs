@@ -1,4 +1,4 @@
-//! The one list of migration sets. A set of another crate (a plugin's) is added to [`all`].
+//! The one list of migration sets. A plugin's set is added to [`plugins`].
 //!
 //! The migrations themselves are under `services/migrator/migrations`, a folder per set.
 
@@ -52,14 +52,4 @@ pub fn migrator() -> Result<MigrationSet, MigrationError> {
 /// As [`central`].
 pub fn plugins() -> Result<Vec<MigrationSet>, MigrationError> {
     plugins::sets()
-}
-
-/// Every set, the ones above first.
-///
-/// # Errors
-/// As [`central`].
-pub fn all() -> Result<Vec<MigrationSet>, MigrationError> {
-    let mut all = vec![central()?, tenant()?, migrator()?];
-    all.extend(plugins()?);
-    Ok(all)
 }

@@ -17,6 +17,7 @@ on_every_engine! {
     central_goes_up_down_and_up,
     tenant_goes_up_down_and_up,
     migrator_goes_up_down_and_up,
+    plugins_go_up_down_and_up,
     a_squash_equals_a_migration_step_by_step,
     every_engine_has_the_same_columns,
     seeds_are_the_same_after_the_second_time,
@@ -38,55 +39,89 @@ async fn migrator_goes_up_down_and_up(test: TestDb) {
     up_down_up(test, sets::migrator().unwrap()).await;
 }
 
+/// On the tables of a company.
+async fn plugins_go_up_down_and_up(test: TestDb) {
+    let db = test.connect().await;
+    migrate(&db, &sets::tenant().unwrap(), None, &run_at(0)).await.unwrap();
+    for plugin in sets::plugins().unwrap() {
+        up_down_up_in(&db, plugin).await;
+    }
+}
+
+/// Every set, after those that it stands on: a plugin's tables on a company's.
+fn every_set() -> Vec<Vec<MigrationSet>> {
+    let alone = [sets::central().unwrap(), sets::tenant().unwrap(), sets::migrator().unwrap()].map(|set| vec![set]);
+    let plugins = sets::plugins().unwrap().into_iter().map(|plugin| vec![sets::tenant().unwrap(), plugin]);
+    alone.into_iter().chain(plugins).collect()
+}
+
+async fn migrate_all(db: &DatabaseConnection, sets: &[MigrationSet], run: &Run) {
+    for set in sets {
+        migrate(db, set, None, run).await.unwrap();
+    }
+}
+
 /// Each `down` must lead to exactly the catalogue that was there before its `up`.
 async fn up_down_up(test: TestDb, set: MigrationSet) {
-    let db = test.connect().await;
+    up_down_up_in(&test.connect().await, set).await;
+}
+
+async fn up_down_up_in(db: &DatabaseConnection, set: MigrationSet) {
     let mut before = Vec::new();
     for version in set.versions() {
-        before.push((version, catalogue_of(&db).await));
-        migrate(&db, &set, Some(version), &run_at(0)).await.unwrap();
+        before.push((version, catalogue_of(db).await));
+        migrate(db, &set, Some(version), &run_at(0)).await.unwrap();
     }
-    let head = catalogue_of(&db).await;
+    let head = catalogue_of(db).await;
     for (version, catalogue) in before.into_iter().rev() {
-        let undone = rollback(&db, &set, Rollback::Steps(1), &run_at(1)).await.unwrap();
+        let undone = rollback(db, &set, Rollback::Steps(1), &run_at(1)).await.unwrap();
         assert_eq!(undone.versions().collect::<Vec<_>>(), [version]);
-        let mut left = compare(&catalogue, &catalogue_of(&db).await);
+        let mut left = compare(&catalogue, &catalogue_of(db).await);
         left.retain(|finding| finding.name != LEDGER);
         assert_eq!(left, [], "{version}");
     }
-    migrate(&db, &set, None, &run_at(2)).await.unwrap();
-    assert_eq!(compare(&head, &catalogue_of(&db).await), []);
+    migrate(db, &set, None, &run_at(2)).await.unwrap();
+    assert_eq!(compare(&head, &catalogue_of(db).await), []);
 }
 
 async fn a_squash_equals_a_migration_step_by_step(test: TestDb) {
     let db = test.connect().await;
-    for set in sets::all().unwrap() {
-        migrate(&db, &set, None, &run_at(0)).await.unwrap();
+    for sets in every_set() {
+        let (set, below) = sets.split_last().unwrap();
+        migrate_all(&db, &sets, &run_at(0)).await;
         let migrated = catalogue_of(&db).await;
-        rollback(&db, &set, Rollback::All, &run_at(1)).await.unwrap();
+        for set in sets.iter().rev() {
+            rollback(&db, set, Rollback::All, &run_at(1)).await.unwrap();
+        }
         db.execute_unprepared(&format!("DROP TABLE {LEDGER}")).await.unwrap();
 
+        migrate_all(&db, below, &run_at(2)).await;
         let script = set.squash(db.get_database_backend(), &run_at(2)).unwrap();
         db.execute_unprepared(&script).await.unwrap();
         assert_eq!(compare(&migrated, &catalogue_of(&db).await), [], "{}", set.name());
-        assert!(status(&db, &set).await.unwrap().is_current());
-        rollback(&db, &set, Rollback::All, &run_at(3)).await.unwrap();
+        assert!(status(&db, set).await.unwrap().is_current());
+        for set in sets.iter().rev() {
+            rollback(&db, set, Rollback::All, &run_at(3)).await.unwrap();
+        }
     }
 }
 
 async fn every_engine_has_the_same_columns(test: TestDb) {
     let db = test.connect().await;
-    for set in sets::all().unwrap() {
-        migrate(&db, &set, None, &run_at(0)).await.unwrap();
+    for sets in every_set() {
+        migrate_all(&db, &sets, &run_at(0)).await;
         let columns = columns(&db).await;
-        let expected = columns_on_sqlite(&set).await;
+        let expected = columns_on_sqlite(sets.clone()).await;
         let differing: Vec<_> = columns.symmetric_difference(&expected).collect();
-        assert!(differing.is_empty(), "{}: {differing:?}", set.name());
-        if set.name() == "tenant" {
+        let names: Vec<_> = sets.iter().map(MigrationSet::name).collect();
+        assert!(differing.is_empty(), "{names:?}: {differing:?}");
+        if names.contains(&"tenant") {
             let foreign = |line: &&String| line.contains("company") || line.contains("tenant_id");
             assert_eq!(columns.iter().find(foreign), None, "a tenant's tables know no tenant");
         }
-        rollback(&db, &set, Rollback::All, &run_at(1)).await.unwrap();
+        for set in sets.iter().rev() {
+            rollback(&db, set, Rollback::All, &run_at(1)).await.unwrap();
+        }
     }
 }
 
@@ -113,12 +148,11 @@ async fn columns(db: &DatabaseConnection) -> BTreeSet<String> {
 }
 
 /// The one engine that is always there is what the others are compared with.
-async fn columns_on_sqlite(set: &MigrationSet) -> BTreeSet<String> {
+async fn columns_on_sqlite(sets: Vec<MigrationSet>) -> BTreeSet<String> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    let set = set.clone();
     support::with_database(Server::Sqlite, |test: TestDb| async move {
         let db = test.connect().await;
-        migrate(&db, &set, None, &run_at(0)).await.unwrap();
+        migrate_all(&db, &sets, &run_at(0)).await;
         sender.send(columns(&db).await).unwrap();
     })
     .await;
