@@ -29,6 +29,7 @@ CATALOG_SERVICES = {
     "tenantry.catalog.v1.KeyService",
     "tenantry.catalog.v1.MembershipService",
     "tenantry.catalog.v1.OperatorService",
+    "tenantry.catalog.v1.PasswordService",
     "tenantry.catalog.v1.PlanService",
     "tenantry.catalog.v1.PluginService",
     "tenantry.catalog.v1.TenantDirectoryService",

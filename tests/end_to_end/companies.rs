@@ -153,7 +153,10 @@ async fn twenty_at_once_get_twenty_databases(sandbox: &Sandbox) -> anyhow::Resul
     let mut calls = tokio::task::JoinSet::new();
     for n in 0..20 {
         let mut companies = sandbox.companies()?;
-        calls.spawn(async move { companies.register_company(registration(&format!("C {n}"), &fresh_email())).await });
+        let mut request = tonic::Request::new(registration(&format!("C {n}"), &fresh_email()));
+        // The longest that a call may ask for: at its end a company comes back that is not ready yet.
+        request.set_timeout(std::time::Duration::from_secs(300));
+        calls.spawn(async move { companies.register_company(request).await });
     }
     while let Some(call) = calls.join_next().await {
         assert_eq!(call??.into_inner().state(), CompanyState::Active);
