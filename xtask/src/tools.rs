@@ -17,14 +17,16 @@ use crate::{
 const BUF: &str = "@bufbuild/buf@1.75.0";
 /// PostgreSQL's newest major version, beside the one that the system has.
 const NEWEST_POSTGRES: &str = "18.4.0-beta.17";
-/// A foreign gRPC client for the tests. These versions work together.
-const PYTHON_PACKAGES: [&str; 6] = [
+/// A foreign gRPC client for the tests, and a lifecycle hook that verifies tokens. These versions work together.
+const PYTHON_PACKAGES: [&str; 8] = [
     "grpcio==1.85.1",
     "grpcio-reflection==1.85.1",
     "grpcio-status==1.85.1",
     "protobuf==7.36.2",
     "googleapis-common-protos==1.76.0",
     "typing_extensions==4.16.0",
+    "PyJWT==2.15.1",
+    "cryptography==50.0.2",
 ];
 /// Written last, so that half an installation is none.
 const STAMP: &str = "tenantry-versions";

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::app::changes::WatchSettings;
 use crate::app::event_log::EventSettings;
+use crate::app::hooks::HookConfig;
 use crate::app::keys::KeySettings;
 use crate::app::provisioning::WorkerSettings;
 use crate::app::sessions::SessionSettings;
@@ -66,6 +67,11 @@ pub struct CatalogConfig {
     /// name=mysql://host:port or name=sqlite:/folder. Registered at the start; may be repeated.
     #[arg(long = "database-server", env = "CATALOG_DATABASE_SERVERS", value_delimiter = ',')]
     pub database_servers: Vec<PublicServer>,
+
+    /// A lifecycle hook: name=http://host:port, with ?blocking=false, timeout_ms and max_attempts where wanted, or
+    /// name=retired once no step is to wait for it any more. May be repeated.
+    #[arg(long = "lifecycle-hook", env = "CATALOG_LIFECYCLE_HOOKS", value_delimiter = ',')]
+    pub lifecycle_hooks: Vec<HookConfig>,
 
     /// Lets anybody register a company.
     #[arg(long, env = "CATALOG_PUBLIC_SIGN_UP", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
@@ -128,6 +134,7 @@ impl CatalogConfig {
             migrator_address: "http://127.0.0.1:50052".to_owned(),
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),
+            lifecycle_hooks: Vec::new(),
             public_sign_up: false,
             token_lifetime_s: 900,
             jwks_max_age_s: 300,

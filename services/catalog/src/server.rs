@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use crate::CatalogConfig;
 use crate::app::changes::{self, Changes};
 use crate::app::event_log::{self, EventLog};
+use crate::app::hooks::Hooks;
 use crate::app::keys::{Keyring, KeyringError};
 use crate::app::plugins::Installations;
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
@@ -96,8 +97,9 @@ impl Catalog {
         // A wrong key-encryption key shows now, and not at the first sign-in.
         keyring.signing_key().await?;
 
-        let identity = ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?;
-        let channel = client::open(&config.migrator_address, "migrator", Some(Arc::new(identity)))?;
+        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
+        let channel = client::open(&config.migrator_address, "migrator", Some(identity.clone()))?;
+        let hooks = Hooks::new(&config.lifecycle_hooks, &identity).map_err(StartError::Config)?;
         let services = TrustedServices::load(&config.identity.trusted_services_file)?;
         let cache = KeyCacheConfig { key_refresh_ms: config.keys.key_poll_ms, ..KeyCacheConfig::default() };
         let token_keys = Arc::new(KeyCache::new(keyring.clone(), cache));
@@ -121,6 +123,7 @@ impl Catalog {
             installations: Progress::new(),
             changes: Changes::new(config.watching.clone()),
             migrator: MigratorClient::new(channel),
+            hooks,
             event_log: EventLog::new(config.events.clone()),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),

@@ -13,7 +13,7 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 }
 
-pub use generated::tenantry::{catalog, crm, migrator, options};
+pub use generated::tenantry::{catalog, crm, lifecycle, migrator, options};
 
 /// Every message and service, with the files they import, as an encoded
 /// `google.protobuf.FileDescriptorSet` with source information.

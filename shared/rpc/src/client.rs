@@ -40,7 +40,7 @@ pub struct AddressError {
 #[allow(clippy::disallowed_methods)] // The one place that opens channels.
 pub fn open(
     address: &str,
-    audience: &'static str,
+    audience: impl Into<Arc<str>>,
     identity: Option<Arc<ServiceIdentity>>,
 ) -> Result<ServiceChannel, AddressError> {
     let endpoint = Endpoint::from_shared(address.to_owned())
@@ -50,7 +50,7 @@ pub fn open(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
-    Ok(InterceptedService::new(endpoint.connect_lazy(), Hop { audience, identity }))
+    Ok(InterceptedService::new(endpoint.connect_lazy(), Hop { audience: audience.into(), identity }))
 }
 
 /// A request to another service that ends at `deadline`.
@@ -63,7 +63,7 @@ pub fn request<T>(body: T, deadline: Instant) -> Request<T> {
 /// Adds to each call what a hop has to carry.
 #[derive(Clone)]
 pub struct Hop {
-    audience: &'static str,
+    audience: Arc<str>,
     identity: Option<Arc<ServiceIdentity>>,
 }
 
@@ -72,7 +72,7 @@ impl Interceptor for Hop {
         let mut headers = std::mem::take(request.metadata_mut()).into_headers();
         propagation::inject(&mut headers);
         if let Some(identity) = &self.identity {
-            let token = identity.token(self.audience).map_err(Error::internal)?;
+            let token = identity.token(&self.audience).map_err(Error::internal)?;
             let bearer = format!("Bearer {token}").parse().map_err(Error::internal)?;
             headers.insert(http::header::AUTHORIZATION, bearer);
         }

@@ -14,6 +14,7 @@ mod clock;
 pub mod command;
 mod context;
 mod error;
+pub mod failpoint;
 mod layers;
 mod lifecycle;
 mod origin;

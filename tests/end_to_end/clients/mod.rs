@@ -10,14 +10,14 @@ use std::process::Command;
 use anyhow::Context as _;
 
 /// A tool that the suite installs.
-fn tool(variable: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn tool(variable: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os(variable);
     let path = path.with_context(|| format!("{variable} is not set: run through `cargo xtask test`"))?;
     Ok(path.into())
 }
 
 /// A command with nothing of our environment but the way to programs.
-fn command(program: impl Into<PathBuf>) -> Command {
+pub(crate) fn command(program: impl Into<PathBuf>) -> Command {
     let mut command = Command::new(program.into());
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command

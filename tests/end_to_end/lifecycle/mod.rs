@@ -39,7 +39,7 @@ impl Operations {
         call!(self.sign_out_everyone(SignOutEveryoneRequest { id: id.into() }))
     }
 
-    async fn get(&self, id: &str) -> Result<Company, Status> {
+    pub(crate) async fn get(&self, id: &str) -> Result<Company, Status> {
         call!(self.get_company(GetCompanyRequest { id: id.into(), ..Default::default() }))
     }
 
@@ -72,11 +72,11 @@ impl Operations {
         call!(self.purge_company(request))
     }
 
-    async fn purge_by_force(&self, id: &str) -> Result<Company, Status> {
+    pub(crate) async fn purge_by_force(&self, id: &str) -> Result<Company, Status> {
         self.purge(PurgeCompanyRequest { id: id.into(), force: true, ..Default::default() }).await
     }
 
-    async fn retry_provisioning(&self, id: &str, no_wait: bool) -> Result<Company, Status> {
+    pub(crate) async fn retry_provisioning(&self, id: &str, no_wait: bool) -> Result<Company, Status> {
         call!(self.retry_provisioning(RetryProvisioningRequest { id: id.into(), no_wait }))
     }
 }

@@ -31,10 +31,15 @@ pub(crate) struct Rpc {
     pub(crate) method: MethodDescriptor,
 }
 
+/// Whether one of our services serves it; lifecycle hooks are other people's.
+fn is_served(service: &str) -> bool {
+    service.starts_with("tenantry.") && !service.starts_with("tenantry.lifecycle.")
+}
+
 /// Every RPC of ours, in the order of the descriptors.
 pub(crate) fn rpcs() -> anyhow::Result<Vec<Rpc>> {
     let mut found = Vec::new();
-    for service in descriptor_pool()?.services().filter(|service| service.full_name().starts_with("tenantry.")) {
+    for service in descriptor_pool()?.services().filter(|service| is_served(service.full_name())) {
         let rules = AccessRules::of_services([service.full_name()])?;
         let server = service.full_name().split('.').nth(1).unwrap_or_default().to_owned();
         for method in service.methods() {

@@ -1,7 +1,7 @@
 //! A fleet gets to the next version although one database cannot and the migrator is killed in the middle; what came of
 //! it is counted by psql, in the databases themselves.
 //!
-//! `TENANTRY_TEST_FLEET=1000 RUST_TEST_NOCAPTURE=1 cargo xtask test processes::fleet` takes a larger one.
+//! `TENANTRY_TEST_FLEET=1000 RUST_TEST_NOCAPTURE=1 cargo xtask test --only processes::fleet` takes a larger one.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

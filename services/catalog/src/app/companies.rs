@@ -143,7 +143,7 @@ async fn write_there(
     let user = write_owner(app, &tx, owner, &new.owner.email).await?;
     people::add_member(&tx, id, user, Role::Owner, now).await?;
     let database = write_database(app, &tx, id, server, new.adoption.as_ref()).await?;
-    steps::insert(&tx, id, now).await?;
+    steps::insert(&tx, id, app.hooks.turns(), now).await?;
     let payload = json!({
         "to": State::Provisioning.as_str(), "access_epoch": 1, "name": new.name.as_str(), "slug": slug.as_str(),
         "labels": labels.to_json(), "plan": some(plan), "region": some(region), "server": server,

@@ -80,7 +80,14 @@ async fn attempt(app: &App, actor: &str, id: CompanyId, ask: &Ask) -> Result<com
     let tx = app.db.begin().await?;
     let before = companies::find(&tx, id).await?.ok_or_else(not_found)?;
     let state = match transition(ask.action, standing(&before)).map_err(refused)? {
-        Transition::Already => return Ok(before),
+        Transition::Already => {
+            if ask.action == Action::RetryProvisioning && before.state == State::Active && !ask.validate_only {
+                // Hooks that nobody waits for may have refused.
+                steps::begin_anew(&tx, id, now).await?;
+                tx.commit().await?;
+            }
+            return Ok(before);
+        }
         Transition::Becomes(state) => state,
     };
     expect_revision(&before, ask.revision)?;
@@ -94,7 +101,7 @@ async fn attempt(app: &App, actor: &str, id: CompanyId, ask: &Ask) -> Result<com
     });
     let saved = save(app, &tx, (&before, after), (ask.action, payload), actor).await?;
     match ask.action {
-        Action::BeginPurge => steps::insert_purge(&tx, id, now).await?,
+        Action::BeginPurge => steps::insert_purge(&tx, id, app.hooks.turns(), now).await?,
         Action::RetryProvisioning => steps::begin_anew(&tx, id, now).await?,
         Action::Suspend
         | Action::Resume

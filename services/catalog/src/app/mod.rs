@@ -9,6 +9,7 @@ pub(crate) mod directory;
 pub(crate) mod event_log;
 pub(crate) mod exchange;
 pub(crate) mod fleet;
+pub(crate) mod hooks;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 mod log;
@@ -41,6 +42,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::changes::Changes;
 use crate::app::event_log::EventLog;
+use crate::app::hooks::Hooks;
 use crate::app::keys::Keyring;
 use crate::app::provisioning::{MigratorClient, Progress};
 use crate::app::sessions::SessionSettings;
@@ -66,6 +68,8 @@ pub(crate) struct App {
     pub(crate) changes: Changes,
     /// The migrator, with this service's identity. It need not be there yet.
     pub(crate) migrator: MigratorClient,
+    /// The operator's own services, with this service's identity.
+    pub(crate) hooks: Hooks,
     pub(crate) event_log: EventLog,
     /// What goes on without its caller.
     pub(crate) tasks: TaskTracker,

@@ -22,7 +22,7 @@ pub(crate) use lifecycle::{Action, Refusal, Standing, State, Transition, transit
 pub(crate) use limits::Limits;
 pub(crate) use placement::{Place, ServerState, Unplaced, places};
 pub(crate) use roles::{DELEGABLE, OPERATOR_SCOPES, Role};
-pub(crate) use steps::{Step, Work};
+pub(crate) use steps::{Step, Turn, Work};
 pub(crate) use tail::Tail;
 pub(crate) use throttle::{Failures, Limit};
 

@@ -8,13 +8,16 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::IntoCondition,
+};
 use tenantry_ids::CompanyId;
 use tenantry_telemetry::propagation;
 
 use super::entities::{company, provisioning_lease as lease, provisioning_step as step};
 use super::{CentralConnection, StoreError};
-use crate::domain::Work;
+use crate::domain::{State, Turn, Work};
 
 /// A lease that is held.
 #[derive(Debug, Clone, Copy)]
@@ -34,9 +37,10 @@ pub(crate) struct Due {
 pub(crate) async fn insert(
     db: &impl CentralConnection,
     company: CompanyId,
+    turns: &[Turn],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    insert_steps(db, company, Work::Provision, now).await?;
+    insert_steps(db, company, [Work::Provision, Work::AfterProvision], turns, now).await?;
     let free = lease::ActiveModel {
         company_id: Set(company),
         owner: Set(None),
@@ -49,13 +53,20 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Writes the steps of a purge, to be worked on at once.
+/// Writes the steps of a purge, to be worked on at once. What would have come after provisioning does not any more.
 pub(crate) async fn insert_purge(
     db: &impl CentralConnection,
     company: CompanyId,
+    turns: &[Turn],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    insert_steps(db, company, Work::Purge, now).await?;
+    step::Entity::delete_many()
+        .filter(step::Column::CompanyId.eq(company))
+        .filter(step::Column::State.ne(step::State::Done))
+        .filter(of_work(Work::AfterProvision))
+        .exec(db.raw())
+        .await?;
+    insert_steps(db, company, [Work::Purge, Work::AfterPurge], turns, now).await?;
     free(db, company, now).await
 }
 
@@ -81,13 +92,15 @@ pub(crate) async fn begin_anew(
 async fn insert_steps(
     db: &impl CentralConnection,
     company: CompanyId,
-    work: Work,
+    works: [Work; 2],
+    turns: &[Turn],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let rows = work.steps().iter().zip(work.first_position()..).map(|(kind, position)| step::ActiveModel {
+    let steps = works.into_iter().flat_map(|work| work.steps(turns).into_iter().zip(work.first_position()..));
+    let rows = steps.map(|(step, position)| step::ActiveModel {
         company_id: Set(company),
         position: Set(position),
-        name: Set(kind.as_str().to_owned()),
+        name: Set(step.name()),
         state: Set(step::State::Pending),
         attempts: Set(0),
         last_error: Set(None),
@@ -130,20 +143,50 @@ pub(crate) async fn steps(db: &impl CentralConnection, company: CompanyId) -> Re
     Ok(query.all(db.raw()).await?)
 }
 
-/// Leases of companies with work to do that somebody should take, longest waiting first.
+/// Leases of companies that wait for what has to be done, longest waiting first.
 pub(crate) async fn due(db: &impl CentralConnection, now: DateTime<Utc>, limit: u64) -> Result<Vec<Due>, StoreError> {
     let purging = Condition::all()
         .add(company::Column::State.eq(company::State::Deleted))
         .add(company::Column::PurgeBegunAt.is_not_null());
     let at_work = Condition::any().add(company::Column::State.eq(company::State::Provisioning)).add(purging);
     let companies = company::Entity::find().select_only().column(company::Column::Id).filter(at_work);
-    let rows = lease::Entity::find()
-        .filter(is_free(now))
-        .filter(lease::Column::CompanyId.in_subquery(sea_orm::QueryTrait::into_query(companies)))
-        .order_by_asc(lease::Column::ExpiresAt)
-        .limit(limit)
-        .all(db.raw())
-        .await?;
+    free_of(db, lease::Column::CompanyId.in_subquery(companies.into_query()).into_condition(), now, limit).await
+}
+
+/// As [`due`], of companies with something to do that nobody waits for.
+pub(crate) async fn due_in_background(
+    db: &impl CentralConnection,
+    now: DateTime<Utc>,
+    limit: u64,
+) -> Result<Vec<Due>, StoreError> {
+    let of = |work: Work, states: &[State]| {
+        // From the steps that are not done, which are few.
+        let waiting = step::Entity::find()
+            .select_only()
+            .column(step::Column::CompanyId)
+            .filter(step::Column::State.is_in([step::State::Pending, step::State::Running]))
+            .filter(of_work(work));
+        let companies = company::Entity::find()
+            .select_only()
+            .column(company::Column::Id)
+            .filter(company::Column::Id.in_subquery(waiting.into_query()))
+            .filter(company::Column::State.is_in(states.iter().copied()));
+        lease::Column::CompanyId.in_subquery(companies.into_query())
+    };
+    let in_service = of(Work::AfterProvision, &[State::Active, State::Suspended, State::Maintenance]);
+    let gone = of(Work::AfterPurge, &[State::Purged]);
+    free_of(db, Condition::any().add(in_service).add(gone), now, limit).await
+}
+
+/// Those of these leases that are free.
+async fn free_of(
+    db: &impl CentralConnection,
+    which: Condition,
+    now: DateTime<Utc>,
+    limit: u64,
+) -> Result<Vec<Due>, StoreError> {
+    let query = lease::Entity::find().filter(is_free(now)).filter(which);
+    let rows = query.order_by_asc(lease::Column::ExpiresAt).limit(limit).all(db.raw()).await?;
     let due = |row: lease::Model| Due {
         seen: Held { company: row.company_id, fence: row.fence },
         trace_parent: row.trace_parent,
@@ -196,6 +239,11 @@ pub(crate) async fn release(
         .exec(db.raw())
         .await?;
     Ok(given.rows_affected == 1)
+}
+
+fn of_work(work: Work) -> Condition {
+    let until = work.next().map_or(i32::MAX, Work::first_position);
+    step::Column::Position.gte(work.first_position()).and(step::Column::Position.lt(until)).into_condition()
 }
 
 fn is_free(now: DateTime<Utc>) -> Condition {

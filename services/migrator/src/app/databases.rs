@@ -2,7 +2,7 @@
 
 use tenantry_ids::{CompanyId, DatabaseId};
 use tenantry_migration::{MigrationSet, seed, status};
-use tenantry_rpc::{Context, Error, Reason};
+use tenantry_rpc::{Context, Error, Reason, failpoint};
 
 use super::adoption::{self, ToAdopt};
 use super::{App, rollouts, spares};
@@ -30,6 +30,7 @@ impl From<IdentError> for Error {
 /// Makes a company's database, or finishes or finds the one that it has.
 pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Result<Claim, Error> {
     let Claimed { claim, spare } = claim(app, &new).await?;
+    failpoint::pass("create_database:claimed");
     if claim.state == ClaimState::Ready {
         // It has its data and its password by now; a call that comes late must bring neither back to where they were.
         return Ok(claim);
@@ -58,7 +59,9 @@ pub(crate) async fn create(app: &App, context: &Context, new: NewDatabase) -> Re
         (None, None) => server.create(&tenant, &set, &app.run(context), still_wanted).await?,
     }
     let version = version_now(app, &claim, &set).await?;
+    failpoint::pass("create_database:migrated");
     claims::note_ready(&app.db, claim.database_id, &version, app.clock.now()).await?;
+    failpoint::pass("create_database:ready");
     expect_kept(app, claim.company_id).await
 }
 
@@ -152,6 +155,7 @@ pub(crate) async fn seed_database(app: &App, company: CompanyId) -> Result<Claim
     let seeded = seed(db.raw(), &app.tenant_set).await;
     db.close().await?;
     seeded.map_err(ServerError::from)?;
+    failpoint::pass("seed:seeded");
     claims::note_seeded(&app.db, claim.database_id, app.clock.now()).await?;
     find(app, company).await
 }

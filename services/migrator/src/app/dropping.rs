@@ -2,7 +2,7 @@
 
 use tenantry_api::catalog::v1::{CompanyState, Tenant};
 use tenantry_ids::{CompanyId, DatabaseId};
-use tenantry_rpc::{Error, Reason};
+use tenantry_rpc::{Error, Reason, failpoint};
 
 use super::databases::{claimed_by_another, server};
 use super::{App, credentials, fleet};
@@ -36,6 +36,7 @@ pub(crate) async fn drop_database(app: &App, unwanted: Unwanted) -> Result<(), E
         true => server.drop_logins(&name, &roles, confirmed).await?,
         false => server.drop_database(&name, &roles, confirmed).await?,
     }
+    failpoint::pass("drop_database:dropped");
     drift::forget(&app.db, claim.database_id).await?;
     plugins::forget(app.db.raw(), claim.database_id).await?;
     claims::note_state(&app.db, claim.database_id, ClaimState::Dropped, app.clock.now()).await?;

@@ -153,6 +153,13 @@ reasons! {
     /// The migrator does not answer.
     MigratorUnavailable = "MIGRATOR_UNAVAILABLE": Unavailable,
 
+    /// A lifecycle hook has not done its step yet.
+    HookUnavailable = "HOOK_UNAVAILABLE": Unavailable,
+    /// A lifecycle hook refuses the company.
+    HookRefused = "HOOK_REFUSED": Aborted,
+    /// A step waits for a lifecycle hook that is not in the configuration.
+    HookNotConfigured = "HOOK_NOT_CONFIGURED": Unavailable,
+
     /// There is no such database server.
     DatabaseServerNotFound = "DATABASE_SERVER_NOT_FOUND": NotFound,
     /// The database server does not answer.

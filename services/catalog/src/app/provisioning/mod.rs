@@ -87,7 +87,7 @@ fn outcome(seen: &CompanyView) -> Option<Result<(), Error>> {
         company::State::Deleted if seen.company.purge_begun_at.is_some() => trouble(seen, Work::Purge).map(Err),
         company::State::Failed => {
             let why = seen.company.state_reason.clone().unwrap_or_default();
-            let message = format!("the company's database could not be made ({why}); an operator has to look");
+            let message = format!("the company could not be made ready ({why}); an operator has to look");
             Some(Err(Error::new(Reason::ProvisioningFailed, message).with("company_id", seen.company.id.to_string())))
         }
         company::State::Active
@@ -104,15 +104,16 @@ fn trouble(seen: &CompanyView, work: Work) -> Option<Error> {
     let (step, error) = steps.find_map(|step| Some((step, step.last_error.as_deref()?)))?;
     let reason = match error.parse() {
         Ok(Reason::DatabaseServerUnavailable) => Reason::DatabaseServerUnavailable,
+        Ok(Reason::HookUnavailable | Reason::HookNotConfigured) => Reason::HookUnavailable,
         _ => Reason::MigratorUnavailable,
     };
     let message = match work {
-        Work::Provision => {
-            "the company is registered and its database cannot be made at the moment; it finishes by itself: \
+        Work::Provision | Work::AfterProvision => {
+            "the company is registered and cannot be made ready at the moment; it finishes by itself: \
              repeat the call with the same request_id, or sign in later"
         }
-        Work::Purge => {
-            "the purge has begun and the database cannot be dropped at the moment; it finishes by itself: \
+        Work::Purge | Work::AfterPurge => {
+            "the purge has begun and cannot go on at the moment; it finishes by itself: \
              look again later"
         }
     };

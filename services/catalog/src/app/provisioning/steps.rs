@@ -14,9 +14,11 @@ use tonic::Status;
 
 use crate::app::App;
 use crate::app::companies::database_owner;
+use crate::app::hooks::Call;
 use crate::domain::Step;
 use crate::secrets::TenantPassword;
 use crate::store::companies;
+use crate::store::entities::company;
 
 /// The migrator, as the steps use it.
 pub(crate) type MigratorClient = TenantDatabaseServiceClient<ServiceChannel>;
@@ -62,17 +64,25 @@ impl From<Status> for StepFailure {
     }
 }
 
-/// Runs one step of one company.
-pub(crate) async fn run(app: &App, step: Step, company: CompanyId, limit: Duration) -> Result<(), StepFailure> {
+/// Runs one step of one company, for the `attempt`th time.
+pub(crate) async fn run(
+    app: &App,
+    step: &Step,
+    company: &company::Model,
+    attempt: i32,
+    limit: Duration,
+) -> Result<(), StepFailure> {
     let deadline = Instant::now() + limit;
     match step {
-        Step::CreateDatabase => create_database(app, company, deadline).await,
+        Step::CreateDatabase => create_database(app, company.id, deadline).await,
         Step::Seed => {
-            let request = SeedTenantDatabaseRequest { company_id: company.to_string() };
+            let request = SeedTenantDatabaseRequest { company_id: company.id.to_string() };
             app.migrator.clone().seed_tenant_database(client::request(request, deadline)).await?;
             Ok(())
         }
-        Step::DropDatabase => drop_database(app, company, deadline).await,
+        Step::Prepare(hook) => app.hooks.prepare(&Call { hook, company, attempt }).await,
+        Step::DropDatabase => drop_database(app, company.id, deadline).await,
+        Step::Remove(hook) => app.hooks.remove(&Call { hook, company, attempt }).await,
     }
 }
 

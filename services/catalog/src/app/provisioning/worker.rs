@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use tenantry_ids::EventId;
-use tenantry_rpc::{Reason, Shutdown};
+use tenantry_rpc::{Reason, Shutdown, failpoint};
 use tenantry_telemetry::propagation;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ use super::steps::{self, StepFailure};
 use super::{Progress, WorkerSettings};
 use crate::app::{App, lifecycle};
 use crate::domain::{Action, State, Step, Transition, Work, transition};
-use crate::store::entities::provisioning_step;
+use crate::store::entities::{company, provisioning_step};
 use crate::store::provisioning::{self as store, Due, Held};
 use crate::store::{StoreError, changes, companies, events, people, plugins, rotations};
 
@@ -30,6 +30,10 @@ enum StepEnd {
     /// The central database is away; the lease runs out and somebody goes on.
     Stopped(StoreError),
     LeaseLost,
+}
+
+fn earliest(known: &mut Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) {
+    *known = [*known, other].into_iter().flatten().min();
 }
 
 /// The pipeline's worker in one process.
@@ -74,7 +78,11 @@ impl Worker {
         }
         lifecycle::purge_overdue(&self.app, ACTOR, room as u64).await?;
         let now = self.app.now();
-        for Due { seen, trace_parent } in store::due(&self.app.db, now, room as u64).await? {
+        let mut due = store::due(&self.app.db, now, room as u64).await?;
+        if !self.app.hooks.is_empty() {
+            due.extend(store::due_in_background(&self.app.db, now, room as u64).await?);
+        }
+        for Due { seen, trace_parent } in due {
             let Ok(permit) = at_once.clone().try_acquire_owned() else { return Ok(()) };
             let Some(held) = store::acquire(&self.app.db, seen, &self.name, now, now + self.settings.lease()).await?
             else {
@@ -106,16 +114,24 @@ impl Worker {
 
     async fn run_steps(&self, held: Held) -> Result<(), StoreError> {
         let Some(company) = companies::find(&self.app.db, held.company).await? else { return Ok(()) };
-        let work = if company.purge_begun_at.is_some() { Work::Purge } else { Work::Provision };
+        let Some(work) = Work::of(company.state, company.purge_begun_at.is_some()) else { return Ok(()) };
+        let mut again_at = None;
         for row in store::steps(&self.app.db, held.company).await? {
             if row.state == provisioning_step::State::Done || Work::at(row.position) != work {
+                continue;
+            }
+            if work.is_in_background() && !self.is_due(&row, &mut again_at) {
                 continue;
             }
             if !self.begin(held, &row).await? {
                 return Ok(()); // Somebody else holds the lease.
             }
-            match self.run_step(held, &row).await {
+            match self.run_step(held, &company, &row).await {
                 Ok(()) => {}
+                Err(StepEnd::Failed(failure)) if work.is_in_background() => {
+                    earliest(&mut again_at, self.put_off(held, &row, failure).await?);
+                    continue;
+                }
                 Err(StepEnd::Failed(failure)) => return self.fail(held, &row, failure).await,
                 Err(StepEnd::Stopped(error)) => return Err(error),
                 Err(StepEnd::LeaseLost) => return Ok(()),
@@ -127,7 +143,22 @@ impl Worker {
         match work {
             Work::Provision => self.end(held, Action::Activate, None).await,
             Work::Purge => self.end(held, Action::FinishPurge, None).await,
+            Work::AfterProvision | Work::AfterPurge => {
+                store::release(&self.app.db, held, again_at.unwrap_or_else(|| self.app.now())).await.map(drop)
+            }
         }
+    }
+
+    /// Whether a step's time has come; if not, the lease is to be taken again by then.
+    fn is_due(&self, row: &provisioning_step::Model, again_at: &mut Option<DateTime<Utc>>) -> bool {
+        if row.state == provisioning_step::State::Failed {
+            return false;
+        }
+        let is_due = row.next_attempt_at <= self.app.now();
+        if !is_due {
+            earliest(again_at, Some(row.next_attempt_at));
+        }
+        is_due
     }
 
     async fn begin(&self, held: Held, row: &provisioning_step::Model) -> Result<bool, StoreError> {
@@ -154,12 +185,26 @@ impl Worker {
 
     /// Runs a step, and keeps its lease meanwhile. A lost lease is another's to
     /// work under: the step is dropped, which is what it is idempotent for.
-    async fn run_step(&self, held: Held, row: &provisioning_step::Model) -> Result<(), StepEnd> {
+    async fn run_step(
+        &self,
+        held: Held,
+        company: &company::Model,
+        row: &provisioning_step::Model,
+    ) -> Result<(), StepEnd> {
         let unknown = StepFailure { reason: Reason::Internal, retryable: true };
         let step = Step::named(&row.name).ok_or(StepEnd::Failed(unknown))?;
-        let span = tracing::info_span!("provisioning step", "otel.name" = step.as_str(), attempt = row.attempts + 1);
-        let limit = self.settings.step_timeout();
-        let work = steps::run(&self.app, step, held.company, limit).instrument(span);
+        let attempt = row.attempts + 1;
+        let span = tracing::info_span!("provisioning step", "otel.name" = row.name, attempt);
+        let work = async {
+            let limit = self.settings.step_timeout();
+            failpoint::reach(&format!("{}:before", row.name))?;
+            steps::run(&self.app, &step, company, attempt, limit).await?;
+            if failpoint::is_twice(&row.name) {
+                steps::run(&self.app, &step, company, attempt, limit).await?;
+            }
+            Ok(failpoint::reach(&format!("{}:after", row.name))?)
+        };
+        let work = work.instrument(span);
         tokio::select! {
             done = work => done.map_err(StepEnd::Failed),
             end = self.keep_lease(held) => Err(end),
@@ -185,18 +230,40 @@ impl Worker {
     async fn fail(&self, held: Held, row: &provisioning_step::Model, failure: StepFailure) -> Result<(), StoreError> {
         let now = self.app.now();
         let reason = failure.reason.as_str();
-        // A purge that has begun is never given up: nobody could take it back.
-        if !failure.retryable && Work::at(row.position) == Work::Provision {
+        if !failure.retryable && Work::at(row.position).can_fail() {
             return self.end(held, Action::Fail, Some((row, reason))).await;
         }
-        let spread = held.company.0.as_u128() as u32;
-        let again_at = now + self.settings.backoff(row.attempts, spread);
+        let again_at = self.again_at(held, row);
         let tx = self.app.db.begin().await?;
         if store::release(&tx, held, again_at).await? {
             store::fail_step(&tx, row, reason, Some(again_at), now).await?;
             tx.commit().await?;
         }
         Ok(())
+    }
+
+    /// As [`fail`](Self::fail), of a step that nobody waits for: the lease is kept for the next one. When it is tried
+    /// again, if it is.
+    async fn put_off(
+        &self,
+        held: Held,
+        row: &provisioning_step::Model,
+        failure: StepFailure,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let now = self.app.now();
+        let is_tried_again = failure.retryable || !Work::at(row.position).can_fail();
+        let again_at = is_tried_again.then(|| self.again_at(held, row));
+        let tx = self.app.db.begin().await?;
+        if store::extend(&tx, held, now + self.settings.lease()).await? {
+            store::fail_step(&tx, row, failure.reason.as_str(), again_at, now).await?;
+            tx.commit().await?;
+        }
+        Ok(again_at)
+    }
+
+    fn again_at(&self, held: Held, row: &provisioning_step::Model) -> DateTime<Utc> {
+        let spread = held.company.0.as_u128() as u32;
+        self.app.now() + self.settings.backoff(row.attempts, spread)
     }
 
     /// Ends the work, with its event, under the lease's fence; with the step that

@@ -1,5 +1,7 @@
 //! Dropping a tenant's database and its login roles.
 
+use tenantry_rpc::failpoint;
+
 use super::PostgresServer;
 use super::admin::Admin;
 use crate::ident::Ident;
@@ -56,6 +58,7 @@ async fn drop_with(
 ) -> Result<(), ServerError> {
     admin.lock(name).await?;
     confirmed.await?;
+    failpoint::pass("drop_database:confirmed");
     for role in roles {
         if admin.role_exists(role).await? {
             let quoted = role.quoted();
@@ -67,6 +70,7 @@ async fn drop_with(
     if admin.database_exists(name).await? {
         drop_in_use(admin, name, roles).await?;
     }
+    failpoint::pass("drop_database:gone");
     for role in roles {
         // Memberships go with the role, and its one grant went with the database.
         admin.execute("dropping the login role", format!("DROP ROLE IF EXISTS {}", role.quoted())).await?;

@@ -19,6 +19,7 @@ use sea_orm::{ConnectOptions, DatabaseConnection};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use tenantry_migration::{MigrationSet, Run, migrate};
+use tenantry_rpc::failpoint;
 
 use self::admin::Admin;
 pub(crate) use self::scratch::PostgresScratch;
@@ -96,6 +97,7 @@ impl PostgresServer {
         if !admin.database_exists(&new.name).await? {
             self.clone_template(admin, &roles, &new.name, set, run).await?;
         }
+        failpoint::pass("create_database:cloned");
         self.open_for_tenant(admin, &roles, new).await
     }
 
@@ -119,6 +121,7 @@ impl PostgresServer {
     /// The tenant's role, and its door.
     async fn open_for_tenant(&self, admin: &mut Admin, roles: &Roles, new: &NewTenant) -> Result<(), ServerError> {
         credentials::ensure_login(admin, roles, new).await?;
+        failpoint::pass("create_database:login");
         self.open_door(admin, &new.name, &new.role).await
     }
 
