@@ -3,6 +3,7 @@
 //!
 //! `RUST_TEST_NOCAPTURE=1 cargo xtask test --only crashes` prints the table.
 
+mod replicas;
 mod sign_ups;
 
 use prost_types::Duration;

@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// What the hook has done for a company.
-    pub(super) fn done_for(&self, company: &str) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn done_for(&self, company: &str) -> anyhow::Result<Vec<String>> {
         let log = std::fs::read_to_string(self.folder.join("log"))?;
         let of = |line: &str| line.split_once(' ').filter(|(_, id)| *id == company).map(|(done, _)| done.to_owned());
         Ok(log.lines().filter_map(of).collect())

@@ -58,7 +58,7 @@ pub struct ServerConfig {
     pub keepalive_interval_ms: u64,
 
     /// How long a ping may stay unanswered, in milliseconds.
-    #[arg(long, env = "TENANTRY_KEEPALIVE_TIMEOUT_MS", default_value_t = 10_000)]
+    #[arg(long, env = "TENANTRY_KEEPALIVE_TIMEOUT_MS", default_value_t = 20_000)]
     pub keepalive_timeout_ms: u64,
 }
 
@@ -76,7 +76,7 @@ impl ServerConfig {
             remembered_tokens: 10_000,
             max_streams_per_connection: 256,
             keepalive_interval_ms: 30_000,
-            keepalive_timeout_ms: 10_000,
+            keepalive_timeout_ms: 20_000,
         }
     }
 
