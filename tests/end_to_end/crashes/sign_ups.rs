@@ -2,18 +2,13 @@
 //!
 //! `TENANTRY_TEST_SIGN_UPS=200 RUST_TEST_NOCAPTURE=1 cargo xtask test --only crashes::sign_ups` takes more of them.
 
-use std::process::Command;
-
 use tenantry_api::catalog::v1::{CompanyState, RegisterCompanyRequest};
 use tenantry_testkit::actors::{fresh_email, registration};
-use tenantry_testkit::process::run;
-use tenantry_testkit::sandbox::OnServer;
-use tenantry_testkit::servers::PostgresPrograms;
 use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::{Setting, Who};
-use crate::processes::eventually;
+use crate::processes::{eventually, psql};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_gets_a_database_although_the_migrator_is_killed_twice() -> anyhow::Result<()> {
@@ -66,12 +61,12 @@ async fn everybody_gets_a_database_although_the_migrator_is_killed_twice() -> an
     let server = setting.deployment.control().expect("a server");
     let prefix = server.prefix();
     let central = server.central();
-    let active = ask(server, &central, "SELECT count(*) FROM companies WHERE state = 'active'").await?;
+    let active = psql(server, &central, "SELECT count(*) FROM companies WHERE state = 'active'").await?;
     let databases = format!(
         "SELECT count(*) FROM pg_database WHERE datname ~ '^{prefix}[0-9a-z]{{26}}$' AND datallowconn AND datname IN \
          (SELECT rolname FROM pg_roles WHERE rolcanlogin)"
     );
-    let databases = ask(server, &central, &databases).await?;
+    let databases = psql(server, &central, &databases).await?;
     assert_eq!((active.as_str(), databases.as_str()), (&*size.to_string(), &*size.to_string()));
     setting.active = size;
     let orphans = setting.orphans().await?;
@@ -82,10 +77,4 @@ async fn everybody_gets_a_database_although_the_migrator_is_killed_twice() -> an
         took.as_secs_f64()
     );
     setting.end().await
-}
-
-async fn ask(server: &OnServer, database: &str, sql: &str) -> anyhow::Result<String> {
-    let mut psql = Command::new(PostgresPrograms::find()?.psql);
-    psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]).arg(server.url_of(database));
-    Ok(run(psql).await?.success()?.trim().to_owned())
 }

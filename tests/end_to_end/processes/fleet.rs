@@ -5,20 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use tenantry_testkit::actors::Owner;
-use tenantry_testkit::process::run;
 use tenantry_testkit::sandbox::{Clients, Engine, OnServer};
-use tenantry_testkit::servers::{PostgresPrograms, free_in_a_row};
+use tenantry_testkit::servers::free_in_a_row;
 use tokio::task::JoinSet;
 
 use super::operator::{Console, code};
-use super::{Deployment, eventually, serve};
+use super::{Deployment, eventually, psql, serve};
 use crate::migrations::{BEFORE, HEAD, another_company, database_of_at};
 
 /// In waves of one and the rest, eight at a time, going on over as many failures as there are sabotaged databases.
@@ -38,7 +36,7 @@ async fn all_but_the_sabotaged_one_get_there() -> anyhow::Result<()> {
     let console = Console { deployment: &deployment, migrator: deployment.addresses.migrator };
     console.say(&["migrate-tenants", "--to", BEFORE, "--allow-rollback", "--parallel", "8"]).await?.success()?;
     let sabotaged = &names[size - 2];
-    ask(server, sabotaged, "CREATE TABLE person_tokens (id int)").await?;
+    psql(server, sabotaged, "CREATE TABLE person_tokens (id int)").await?;
 
     console.say(&[&FORTH[..], &["--no-wait"]].concat()).await?.success()?;
     let begun = Instant::now();
@@ -70,7 +68,7 @@ async fn all_but_the_sabotaged_one_get_there() -> anyhow::Result<()> {
     assert_eq!(counted, BTreeMap::from([(at(HEAD, migrations), size - 1), (at(BEFORE, migrations - 1), 1)]));
 
     // The repair, and only the one that has failed is tried again.
-    ask(server, sabotaged, "DROP TABLE person_tokens").await?;
+    psql(server, sabotaged, "DROP TABLE person_tokens").await?;
     console.say(&["rollout", "retry"]).await?.success()?;
     assert_eq!(versions(server, &names).await?, BTreeMap::from([(at(HEAD, migrations), size)]));
 
@@ -113,13 +111,7 @@ async fn versions(server: &OnServer, names: &[String]) -> anyhow::Result<BTreeMa
         "SELECT max(version), count(*), count(DISTINCT version) FROM tenantry_migrations WHERE \"set\" = 'tenant'";
     let mut counted = BTreeMap::new();
     for name in names {
-        *counted.entry(ask(server, name, query).await?).or_insert(0) += 1;
+        *counted.entry(psql(server, name, query).await?).or_insert(0) += 1;
     }
     Ok(counted)
-}
-
-async fn ask(server: &OnServer, database: &str, sql: &str) -> anyhow::Result<String> {
-    let mut psql = Command::new(PostgresPrograms::find()?.psql);
-    psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]).arg(server.url_of(database));
-    Ok(run(psql).await?.success()?.trim().to_owned())
 }

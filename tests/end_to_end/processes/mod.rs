@@ -17,7 +17,12 @@ mod tour;
 pub(crate) use deployment::{Deployment, serve};
 pub(crate) use standalone::Standalone;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
+
+use tenantry_testkit::process::run;
+use tenantry_testkit::sandbox::OnServer;
+use tenantry_testkit::servers::PostgresPrograms;
 
 /// Looks until there is something to see. A bound for what never comes, no measure of speed.
 pub(crate) async fn eventually<T, F: Future<Output = anyhow::Result<Option<T>>>>(
@@ -32,4 +37,11 @@ pub(crate) async fn eventually<T, F: Future<Output = anyhow::Result<Option<T>>>>
         anyhow::ensure!(Instant::now() < until, "never seen: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// What a statement answers in a database, by psql.
+pub(crate) async fn psql(server: &OnServer, database: &str, sql: &str) -> anyhow::Result<String> {
+    let mut psql = Command::new(PostgresPrograms::find()?.psql);
+    psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]).arg(server.url_of(database));
+    Ok(run(psql).await?.success()?.trim().to_owned())
 }

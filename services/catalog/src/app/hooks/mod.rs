@@ -114,7 +114,7 @@ impl Hook {
             Ok(company) => Status::unknown(format!("the hook answered for {company:?}")),
             Err(status) => status,
         };
-        let is_final = matches!(refusal.code(), Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange);
+        let is_final = matches!(refusal.code(), Code::InvalidArgument | Code::FailedPrecondition);
         let is_last = self.calls.max_attempts.is_some_and(|most| call.attempt.unsigned_abs() >= most);
         let retryable = !is_final && !is_last;
         let (hook, attempt) = (call.hook, call.attempt);

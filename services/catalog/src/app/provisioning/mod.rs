@@ -21,10 +21,12 @@ pub(crate) use worker::Worker;
 use super::App;
 use super::companies::{CompanyView, view};
 use crate::domain::Work;
-use crate::store::entities::company;
+use crate::store::entities::{company, provisioning_step};
 
 /// How often a waiting call looks for itself: another replica may be at work.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// From which failed attempt on a waiting caller is told. The first one may be a passing moment.
+const TOLD_AFTER: i32 = 2;
 /// What is kept of the deadline for answering.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
 
@@ -98,9 +100,10 @@ fn outcome(seen: &CompanyView) -> Option<Result<(), Error>> {
     }
 }
 
-/// A step that failed and is tried again by itself: the caller need not wait.
+/// A step that failed and failed again: it is tried on by itself, and the caller need not wait.
 fn trouble(seen: &CompanyView, work: Work) -> Option<Error> {
-    let mut steps = seen.steps.iter().filter(|step| Work::at(step.position) == work);
+    let told = |step: &&provisioning_step::Model| Work::at(step.position) == work && step.attempts >= TOLD_AFTER;
+    let mut steps = seen.steps.iter().filter(told);
     let (step, error) = steps.find_map(|step| Some((step, step.last_error.as_deref()?)))?;
     let reason = match error.parse() {
         Ok(Reason::DatabaseServerUnavailable) => Reason::DatabaseServerUnavailable,
