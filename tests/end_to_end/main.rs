@@ -7,6 +7,7 @@
 mod addresses;
 mod adoptions;
 mod architecture;
+mod beside;
 mod clients;
 mod companies;
 mod crashes;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use catalog::{BootstrapError, Catalog, CatalogConfig, CentralConfig, SealingConfig};
-use crm::{Crm, CrmConfig};
 use migrator::{CentralUrls, Migrator, MigratorConfig};
+use tenantry_migration::MigrationSet;
 use tenantry_rpc::Shutdown;
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{Mode, ServerConfig, listen};
+use tenantry_tenancy::TenantServiceConfig;
 use tokio::task::JoinHandle;
 
 use crate::DataFolder;
@@ -26,6 +27,19 @@ pub struct InstanceConfig {
     pub databases: Databases,
     /// What is set apart from the defaults.
     pub tuning: Tuning,
+    /// What there is beside our three services.
+    pub beside: Beside,
+}
+
+/// Services of somebody else's, beside ours.
+#[derive(Clone, Default)]
+pub struct Beside {
+    /// The sets of plugins that the migrator has besides ours.
+    pub plugins: Vec<MigrationSet>,
+    /// The file that names tenant-aware services, as the catalog takes it.
+    pub tenant_services_file: Option<PathBuf>,
+    /// The same services' names: each gets a key at the first start.
+    pub services: Vec<String>,
 }
 
 /// Settings of an instance that are not the services' defaults. Times that nobody waits for in a test.
@@ -108,7 +122,7 @@ impl Instance {
     /// Starts everything: keys and credentials at the first start, migrations of
     /// the control plane, then the services.
     pub async fn start(folder: DataFolder, config: InstanceConfig) -> anyhow::Result<Self> {
-        let tuning = config.tuning;
+        let (tuning, beside) = (config.tuning, config.beside);
         let plan = Plan::of(&folder, config.databases, tuning)?;
         migrator::migrate_central(&plan.urls).await.context("the control plane's databases are not ready")?;
         let credential_file = folder.join("operator-credential");
@@ -124,9 +138,15 @@ impl Instance {
             crm: crm_port.local_addr()?,
         };
 
-        let catalog = Catalog::start(plan.catalog(&folder, addresses)?, catalog_port).await?;
-        let migrator = Migrator::start(plan.migrator(&folder, addresses)?, migrator_port).await?;
-        let crm = Crm::start(crm_config(&folder, addresses, tuning)?, crm_port).await?;
+        for service in &beside.services {
+            folder.identity(service)?;
+        }
+        let mut catalog = plan.catalog(&folder, addresses)?;
+        catalog.tenant_services_file = beside.tenant_services_file;
+        let catalog = Catalog::start(catalog, catalog_port).await?;
+        let plugins = [migrator::sets::plugins()?, beside.plugins].concat();
+        let migrator = Migrator::start_with(plan.migrator(&folder, addresses)?, migrator_port, plugins).await?;
+        let crm = crm::start(crm_config(&folder, addresses, tuning)?, crm_port).await?;
 
         let shutdown = Shutdown::new();
         let (for_catalog, for_migrator, for_crm) = (shutdown.clone(), shutdown.clone(), shutdown.clone());
@@ -248,8 +268,8 @@ impl Plan {
     }
 }
 
-fn crm_config(folder: &DataFolder, addresses: Addresses, tuning: Tuning) -> anyhow::Result<CrmConfig> {
-    let mut config = CrmConfig::at(addresses.crm, Mode::Dev, folder.identity(crm::NAME)?);
+fn crm_config(folder: &DataFolder, addresses: Addresses, tuning: Tuning) -> anyhow::Result<TenantServiceConfig> {
+    let mut config = TenantServiceConfig::at(addresses.crm, Mode::Dev, folder.identity(crm::NAME)?);
     config.catalog_address = format!("http://{}", addresses.catalog);
     config.issuer = issuer(addresses);
     config.placements.placement_ttl_ms = tuning.placement_ttl_ms.unwrap_or(config.placements.placement_ttl_ms);

@@ -9,4 +9,4 @@ mod instance;
 pub mod operator;
 
 pub use folder::{DataFolder, FolderError};
-pub use instance::{Addresses, Databases, Instance, InstanceConfig, Server, Tuning};
+pub use instance::{Addresses, Beside, Databases, Instance, InstanceConfig, Server, Tuning};

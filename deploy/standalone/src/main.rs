@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use migrator::CentralUrls;
 use tenantry::operator::{self, Connection, Format, OperatorCommand};
-use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig, Tuning, demo};
+use tenantry::{Addresses, Beside, DataFolder, Databases, Instance, InstanceConfig, Tuning, demo};
 use tenantry_rpc::{StopSignals, command};
 use tenantry_telemetry::TelemetryConfig;
 
@@ -151,7 +151,12 @@ impl Serve {
     async fn start(&self, folder: &Path, listen: Addresses) -> anyhow::Result<Instance> {
         Instance::start(
             DataFolder::open(folder)?,
-            InstanceConfig { listen, databases: Databases::Embedded, tuning: Tuning::default() },
+            InstanceConfig {
+                listen,
+                databases: Databases::Embedded,
+                tuning: Tuning::default(),
+                beside: Beside::default(),
+            },
         )
         .await
     }

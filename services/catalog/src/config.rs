@@ -1,6 +1,7 @@
 //! The catalog's configuration.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
@@ -73,6 +74,11 @@ pub struct CatalogConfig {
     #[arg(long = "lifecycle-hook", env = "CATALOG_LIFECYCLE_HOOKS", value_delimiter = ',')]
     pub lifecycle_hooks: Vec<HookConfig>,
 
+    /// A file that names the tenant-aware services beside ours: who may resolve tenants, whom tokens are for, and which
+    /// of their scopes each role has (examples/notes/tenant-services.json).
+    #[arg(long, env = "CATALOG_TENANT_SERVICES_FILE")]
+    pub tenant_services_file: Option<PathBuf>,
+
     /// Lets anybody register a company.
     #[arg(long, env = "CATALOG_PUBLIC_SIGN_UP", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub public_sign_up: bool,
@@ -135,6 +141,7 @@ impl CatalogConfig {
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),
             lifecycle_hooks: Vec::new(),
+            tenant_services_file: None,
             public_sign_up: false,
             token_lifetime_s: 900,
             jwks_max_age_s: 300,

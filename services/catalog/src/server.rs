@@ -37,7 +37,7 @@ use crate::app::plugins::Installations;
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
 use crate::app::{App, Settings, servers, sweeping};
-use crate::domain::Tail;
+use crate::domain::{Tail, TenantServices};
 use crate::grpc::{
     ApiKeyGrpc, CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PasswordGrpc, PlanGrpc,
     PluginGrpc, ServerGrpc, TenantLayer, TokenGrpc,
@@ -90,8 +90,9 @@ impl Catalog {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
         config.keys.validate(config.jwks_max_age_s).map_err(StartError::Config)?;
+        let settings = settings_of(&config)?;
         let db = open_central(&config).await?;
-        let key_times = config.keys.times(settings_of(&config).revocations_kept());
+        let key_times = config.keys.times(settings.revocations_kept());
         let keyring = Arc::new(Keyring::new(db.clone(), config.sealing.sealer()?, key_times));
         keyring.keep_up(&*ids, clock.now()).await?;
         // A wrong key-encryption key shows now, and not at the first sign-in.
@@ -103,12 +104,12 @@ impl Catalog {
         let services = TrustedServices::load(&config.identity.trusted_services_file)?;
         let cache = KeyCacheConfig { key_refresh_ms: config.keys.key_poll_ms, ..KeyCacheConfig::default() };
         let token_keys = Arc::new(KeyCache::new(keyring.clone(), cache));
-        let settings = VerifierSettings {
+        let verifying = VerifierSettings {
             issuer: config.issuer.clone(),
             audience: NAME.to_owned(),
             remembered_tokens: config.server.remembered_tokens,
         };
-        let verifier = Verifier::new(settings, token_keys.clone(), services, clock.clone());
+        let verifier = Verifier::new(verifying, token_keys.clone(), services, clock.clone());
 
         let app = Arc::new(App {
             db,
@@ -127,7 +128,7 @@ impl Catalog {
             event_log: EventLog::new(config.events.clone()),
             tasks: TaskTracker::new(),
             stopping: Shutdown::new(),
-            settings: settings_of(&config),
+            settings,
         });
         let key_poll = config.keys.poll();
         for server in &config.database_servers {
@@ -184,9 +185,19 @@ pub(crate) async fn open_central(config: &CatalogConfig) -> Result<CentralDb, St
     if schema::is_new_enough(&db).await? { Ok(db) } else { Err(StartError::SchemaTooOld) }
 }
 
-fn settings_of(config: &CatalogConfig) -> Settings {
-    Settings {
+fn settings_of(config: &CatalogConfig) -> Result<Settings, StartError> {
+    let tenant_services = match &config.tenant_services_file {
+        Some(path) => {
+            let wrong =
+                |problem: String| StartError::Config(format!("--tenant-services-file {}: {problem}", path.display()));
+            let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+            TenantServices::parse(&text).map_err(wrong)?
+        }
+        None => TenantServices::default(),
+    };
+    Ok(Settings {
         issuer: config.issuer.clone(),
+        tenant_services,
         public_sign_up: config.public_sign_up,
         token_lifetime: Duration::from_secs(config.token_lifetime_s),
         sessions: config.sessions.clone(),
@@ -197,7 +208,7 @@ fn settings_of(config: &CatalogConfig) -> Settings {
         api_keys_per_company: config.api_keys_per_company,
         deletion_grace: Duration::from_hours(24 * u64::from(config.deletion_grace_days)),
         credential_drain: Duration::from_secs(config.credential_drain_s),
-    }
+    })
 }
 
 fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
@@ -214,6 +225,7 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(PluginServiceServer::new(PluginGrpc(app.clone())))
         .service(EventServiceServer::new(EventGrpc(app.clone())))
         .service(TenantDirectoryServiceServer::new(DirectoryGrpc(app.clone())))
+        .tenant_services(app.settings.tenant_services.names())
         .layer(TenantLayer(app.clone()))
         .document(KeySet(app.clone()))
         .document(Discovery(app.clone()))

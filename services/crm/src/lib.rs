@@ -4,12 +4,10 @@
 //! `domain` is pure; `store` is SeaORM on the tenant's own database.
 
 mod app;
-mod config;
 mod domain;
 mod grpc;
 mod server;
 mod store;
 
-pub use config::CrmConfig;
-pub use server::{Crm, NAME, StartError};
+pub use server::{NAME, start};
 pub use store::SCHEMA;

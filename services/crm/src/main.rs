@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use crm::{Crm, CrmConfig, NAME};
-use tenantry_rpc::command::{self, GenerateKey};
-use tenantry_telemetry::TelemetryConfig;
+use clap::Parser;
+use tenantry_rpc::command::{self, ServiceCommand};
+use tenantry_tenancy::TenantServiceConfig;
 
 /// Each company's people, in its own database.
 ///
@@ -15,37 +14,14 @@ use tenantry_telemetry::TelemetryConfig;
 #[command(name = "crm", version)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serves until SIGTERM or Ctrl-C.
-    Serve {
-        #[command(flatten)]
-        config: Box<CrmConfig>,
-        #[command(flatten)]
-        telemetry: TelemetryConfig,
-    },
-    /// Makes this service's key.
-    GenerateKey(GenerateKey),
+    command: ServiceCommand<TenantServiceConfig>,
 }
 
 fn main() -> ExitCode {
     match command::parse::<Arguments>(std::env::args_os()) {
-        Ok(arguments) => command::run(arguments.command.run()),
-        Err(error) => error.exit(),
-    }
-}
-
-impl Command {
-    async fn run(self) -> anyhow::Result<()> {
-        match self {
-            Command::Serve { config, telemetry } => {
-                let server = config.server.clone();
-                command::serve(NAME, &telemetry, &server, async |port| Ok(Crm::start(*config, port).await?)).await
-            }
-            Command::GenerateKey(key) => key.run(NAME),
+        Ok(arguments) => {
+            command::run(arguments.command.run(crm::NAME, async |config, port| Ok(crm::start(config, port).await?)))
         }
+        Err(error) => error.exit(),
     }
 }

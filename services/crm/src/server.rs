@@ -1,6 +1,5 @@
 //! Puts the crm together.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tenantry_api::crm::v1::address_service_server::AddressServiceServer;
@@ -15,18 +14,10 @@ use tenantry_api::crm::v1::ticket_category_service_server::TicketCategoryService
 use tenantry_api::crm::v1::ticket_service_server::TicketServiceServer;
 use tenantry_api::crm::v1::transaction_service_server::TransactionServiceServer;
 use tenantry_ids::SystemIds;
-use tenantry_rpc::auth::{IdentityError, KeyCache, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
-use tenantry_rpc::client::{self, AddressError};
-use tenantry_rpc::command::Started;
-use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
-use tenantry_rpc::{Clock, Shutdown, SystemClock};
-use tenantry_tenancy::{
-    CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, GrpcDirectory, Pools, Revocations,
-    TenancyLayer, TenantFollower,
-};
+use tenantry_rpc::SystemClock;
+use tenantry_tenancy::{StartError, TenantService, TenantServiceConfig};
 use tokio::net::TcpListener;
 
-use crate::CrmConfig;
 use crate::app::App;
 use crate::grpc::{
     AddressGrpc, AuditGrpc, DebtGrpc, DeviceGrpc, ManufacturerGrpc, PersonGrpc, PlaceGrpc, TariffGrpc,
@@ -37,63 +28,11 @@ use crate::store::SCHEMA;
 /// The service's name: its audience in tokens and its identity among services.
 pub const NAME: &str = "crm";
 
-/// A crm that cannot start.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum StartError {
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("the tenants file cannot be used")]
-    TenantsFile(#[from] FileDirectoryError),
-    #[error(transparent)]
-    Server(#[from] ServerError),
-}
-
-/// A crm that has its port and does not serve yet.
-pub struct Crm {
-    pools: Arc<Pools>,
-    keys: Arc<KeyCache>,
-    server: BoundServer,
-    follower: Option<TenantFollower>,
-}
-
-impl Crm {
-    /// Opens everything behind the port that `listener` has. The catalog need not be there yet.
-    pub async fn start(config: CrmConfig, listener: TcpListener) -> Result<Self, StartError> {
-        config.placements.validate()?;
-        config.pool.validate()?;
-        config.follow.validate()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
-        let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
-        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
-        let settings = VerifierSettings {
-            issuer: config.issuer,
-            audience: NAME.to_owned(),
-            remembered_tokens: config.server.remembered_tokens,
-        };
-        let keys = Arc::new(KeyCache::of_catalog(catalog.clone(), config.token_keys));
-        let verifier = Verifier::new(settings, keys.clone(), services, clock.clone());
-
-        let directory: Arc<dyn Directory> = match &config.tenants_file {
-            Some(file) => Arc::new(FileDirectory::open(file).await?),
-            None => Arc::new(GrpcDirectory::new(catalog.clone())),
-        };
-        let directory = Arc::new(CachedDirectory::new(directory, &config.placements));
-        let (revocations, ids) = (Arc::new(Revocations::new()), Arc::new(SystemIds));
-        // A file tells of no changes: it is asked again.
-        let follower = config
-            .tenants_file
-            .is_none()
-            .then(|| TenantFollower::new(catalog, directory.clone(), revocations.clone(), ids.clone(), config.follow));
-        let pools = Arc::new(Pools::new(config.pool));
-        let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), SCHEMA, &config.limits);
-        let app = Arc::new(App { clock, ids });
-        let server = ServerBuilder::new(NAME, config.server)
+/// Opens everything behind the port that `listener` has. The catalog need not be there yet.
+pub async fn start(config: TenantServiceConfig, listener: TcpListener) -> Result<TenantService, StartError> {
+    let app = Arc::new(App { clock: Arc::new(SystemClock), ids: Arc::new(SystemIds) });
+    TenantService::start(NAME, SCHEMA, config, listener, |server| {
+        server
             .service(PersonServiceServer::new(PersonGrpc(app.clone())))
             .service(AddressServiceServer::new(AddressGrpc(app.clone())))
             .service(PlaceServiceServer::new(PlaceGrpc(app.clone())))
@@ -105,28 +44,6 @@ impl Crm {
             .service(TicketCategoryServiceServer::new(TicketCategoryGrpc(app.clone())))
             .service(TicketServiceServer::new(TicketGrpc(app)))
             .service(AuditServiceServer::new(AuditGrpc))
-            .layer(tenancy)
-            .build(Arc::new(verifier), listener)
-            .await?;
-        Ok(Self { pools, keys, server, follower })
-    }
-}
-
-impl Started for Crm {
-    fn address(&self) -> std::io::Result<SocketAddr> {
-        self.server.address()
-    }
-
-    async fn serve(self, shutdown: Shutdown) {
-        let follow = async {
-            if let Some(follower) = self.follower {
-                follower.run(shutdown.clone()).await;
-            }
-        };
-        tokio::join!(self.server.serve(shutdown.clone()), self.keys.run(shutdown.clone()), follow);
-        tokio::select! {
-            () = self.pools.close_all() => {}
-            () = shutdown.forced() => {}
-        }
-    }
+    })
+    .await
 }

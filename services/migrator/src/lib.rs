@@ -7,6 +7,7 @@
 
 mod app;
 mod central;
+mod command_line;
 mod config;
 mod grpc;
 mod ident;
@@ -18,6 +19,7 @@ mod store;
 pub use app::rollouts::EngineSettings;
 pub use app::spares::SpareSettings;
 pub use central::{CentralError, CentralReport, CentralUrls, migrate_central};
+pub use command_line::command_line;
 pub use config::MigratorConfig;
 pub use ident::{Ident, IdentError, Prefix};
 pub use server::{Migrator, NAME, StartError};

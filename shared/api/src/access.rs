@@ -10,6 +10,11 @@ use crate::options::v1::CallerKind;
 /// The option's name in `proto/tenantry/options/v1/access.proto`.
 const ACCESS_OPTION: &str = "tenantry.options.v1.access";
 
+/// The pool of a contract's descriptors: ours, or those of a service with protos of its own.
+pub fn pool_of(descriptors: &[u8]) -> Result<DescriptorPool, AccessError> {
+    DescriptorPool::decode(descriptors).map_err(|error| AccessError::Descriptors(error.to_string()))
+}
+
 /// The descriptor pool of everything this crate generates.
 pub fn descriptor_pool() -> Result<&'static DescriptorPool, AccessError> {
     static POOL: OnceLock<Result<DescriptorPool, String>> = OnceLock::new();
@@ -30,6 +35,8 @@ pub struct AccessRule {
     pub tenant_field: Option<TenantField>,
     /// The names of the services that are let in.
     pub services: Vec<String>,
+    /// Whether the tenant-aware services beside ours are let in, too.
+    pub tenant_services: bool,
     /// The plugin that a user's company must have installed.
     pub plugin: Option<Arc<str>>,
 }
@@ -75,9 +82,16 @@ pub enum AccessError {
 pub struct AccessRules(HashMap<String, AccessRule>);
 
 impl AccessRules {
-    /// The rules of these services, by full name.
+    /// The rules of these services of ours, by full name.
     pub fn of_services<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Self, AccessError> {
-        let pool = descriptor_pool()?;
+        Self::of_services_in(descriptor_pool()?, services)
+    }
+
+    /// The rules of these services, whose descriptors are in `pool`.
+    pub fn of_services_in<'a>(
+        pool: &DescriptorPool,
+        services: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, AccessError> {
         let mut rules = HashMap::new();
         for name in services {
             let service = pool.get_service_by_name(name).ok_or_else(|| AccessError::UnknownService(name.to_owned()))?;
@@ -86,6 +100,13 @@ impl AccessRules {
             }
         }
         Ok(Self(rules))
+    }
+
+    /// Lets these services in wherever the proto lets in the tenant-aware ones beside ours.
+    pub fn let_in(&mut self, tenant_services: &[String]) {
+        for rule in self.0.values_mut().filter(|rule| rule.tenant_services) {
+            rule.services.extend_from_slice(tenant_services);
+        }
     }
 
     /// The rule of the RPC at this path.
@@ -125,6 +146,11 @@ fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<AccessRul
     if callers.contains(&CallerKind::Service) == services.is_empty() {
         return Err(refuse("must name services exactly where it lets services in"));
     }
+    let tenant_services =
+        option.get_field_by_name("tenant_services").and_then(|value| value.as_bool()).unwrap_or_default();
+    if tenant_services && services.is_empty() {
+        return Err(refuse("lets tenant-aware services in where it lets no services in"));
+    }
     let path = text(option, "tenant_field");
     let tenant_field = match path.as_str() {
         "" => None,
@@ -133,7 +159,7 @@ fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<AccessRul
         }
     };
     let plugin = Some(text(option, "plugin")).filter(|plugin| !plugin.is_empty()).map(Arc::from);
-    Ok(AccessRule { callers, scope, tenant_field, services, plugin })
+    Ok(AccessRule { callers, scope, tenant_field, services, tenant_services, plugin })
 }
 
 fn tenant_field(method: &MethodDescriptor, path: &str) -> Option<TenantField> {
@@ -181,6 +207,17 @@ mod tests {
         assert_eq!(rule.callers, [CallerKind::User, CallerKind::Operator]);
         assert_eq!(rule.scope.as_deref(), Some("catalog.companies.read"));
         assert_eq!(rule.tenant_field, Some(TenantField { path: "id".into(), numbers: vec![1] }));
+    }
+
+    #[test]
+    fn services_beside_ours_are_let_in_where_the_proto_says_so_and_nowhere_else() {
+        let directory = "tenantry.catalog.v1.TenantDirectoryService";
+        let mut rules = AccessRules::of_services([directory]).expect("rules");
+        rules.let_in(&["notes".to_owned()]);
+        let lets_in: Vec<_> = rules.iter().filter(|(_, rule)| rule.services.contains(&"notes".to_owned())).collect();
+        let mut paths: Vec<_> = lets_in.iter().map(|(path, _)| path.rsplit('/').next().unwrap_or_default()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["ResolveTenant", "WatchTenants"]);
     }
 
     #[test]

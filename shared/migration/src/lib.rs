@@ -53,6 +53,7 @@
 mod apply;
 mod baseline;
 mod catalogue;
+pub mod columns;
 mod dry_run;
 mod engine;
 mod error;

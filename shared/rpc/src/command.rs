@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use tenantry_telemetry::TelemetryConfig;
 use tokio::net::TcpListener;
 
@@ -110,6 +110,39 @@ impl GenerateKey {
     /// Makes the key of `service`.
     pub fn run(&self, service: &str) -> anyhow::Result<()> {
         Ok(create_service_key(service, &self.key_file, &self.trust_file)?)
+    }
+}
+
+/// What the command line of a service can do that has no commands of its own.
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand<C: Args> {
+    /// Serves until SIGTERM or Ctrl-C.
+    Serve {
+        /// What it takes.
+        #[command(flatten)]
+        config: Box<C>,
+        /// Logs and traces.
+        #[command(flatten)]
+        telemetry: TelemetryConfig,
+    },
+    /// Makes this service's key.
+    GenerateKey(GenerateKey),
+}
+
+impl<C: Args + AsRef<ServerConfig>> ServiceCommand<C> {
+    /// Runs it, as the service `name`.
+    pub async fn run<S: Started>(
+        self,
+        name: &'static str,
+        start: impl AsyncFnOnce(C, TcpListener) -> anyhow::Result<S>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Serve { config, telemetry } => {
+                let server = (*config).as_ref().clone();
+                serve(name, &telemetry, &server, async |port| start(*config, port).await).await
+            }
+            Self::GenerateKey(key) => key.run(name),
+        }
     }
 }
 

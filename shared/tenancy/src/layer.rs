@@ -12,8 +12,8 @@ use tonic::Status;
 use crate::handle::{AccessGuard, TenantAccess};
 use crate::limits::{Limiter, Refused, Turn};
 use crate::{
-    CachedDirectory, CheckoutError, Directory, LimitConfig, Placement, Pools, ResolveError, Revocations, TenancyError,
-    TenantDb, TenantState,
+    CachedDirectory, CheckoutError, Directory, InstalledPlugin, LimitConfig, Placement, Pools, ResolveError,
+    Revocations, TenancyError, TenantDb, TenantState,
 };
 
 /// How long a caller waits before another try when something is away.
@@ -32,6 +32,15 @@ pub struct SchemaRange {
     pub newest: &'static str,
 }
 
+/// The tables that a service works on, and the versions of them that it works with.
+#[derive(Debug, Clone, Copy)]
+pub enum Schema {
+    /// The tenants' own set.
+    Tenant(SchemaRange),
+    /// The set of the plugin of this name, which the tenant must have installed.
+    Plugin(&'static str, SchemaRange),
+}
+
 /// What ends with a request.
 struct UnderWay {
     _access: AccessGuard,
@@ -43,7 +52,7 @@ pub struct TenancyLayer {
     directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
     revocations: Arc<Revocations>,
     pools: Arc<Pools>,
-    schema: SchemaRange,
+    schema: Schema,
     limiter: Arc<Limiter>,
 }
 
@@ -54,7 +63,7 @@ impl TenancyLayer {
         directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
         revocations: Arc<Revocations>,
         pools: Arc<Pools>,
-        schema: SchemaRange,
+        schema: Schema,
         limits: &LimitConfig,
     ) -> Self {
         Self { directory, revocations, pools, schema, limiter: Arc::new(Limiter::new(limits)) }
@@ -62,7 +71,7 @@ impl TenancyLayer {
 
     async fn placement(&self, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
         let placement = self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)?;
-        let serves = placement.state == TenantState::Active && self.schema.check(&placement.schema_version).is_ok();
+        let serves = placement.state == TenantState::Active && self.schema.check(&placement).is_ok();
         if serves && claims.access_epoch() <= placement.access_epoch {
             return Ok(placement);
         }
@@ -85,8 +94,10 @@ impl TenancyLayer {
         if self.revocations.refuse(claims) {
             return Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"));
         }
-        self.schema.check(&placement.schema_version)?;
-        check_plugin(context.plugin(), &placement)?;
+        self.schema.check(&placement)?;
+        if let Some(plugin) = context.plugin() {
+            installed(plugin, &placement)?;
+        }
         let turn = self.limiter.begin(claims.tenant(), placement.limits, Instant::now()).map_err(refuse_turn)?;
         let (access, guard) = TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
             .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))?;
@@ -119,6 +130,21 @@ impl<T> TenantCall for Call<T> {
     fn tenant_db(&self) -> Result<TenantDb<'_>, Error> {
         TenantDb::from_extensions(&self.extensions)
             .ok_or_else(|| Error::internal("a call without a tenant reached its handler"))
+    }
+}
+
+impl From<SchemaRange> for Schema {
+    fn from(range: SchemaRange) -> Self {
+        Self::Tenant(range)
+    }
+}
+
+impl Schema {
+    fn check(&self, placement: &Placement) -> Result<(), Error> {
+        match self {
+            Self::Tenant(range) => range.check(&placement.schema_version),
+            Self::Plugin(name, range) => range.check(&installed(name, placement)?.schema_version),
+        }
     }
 }
 
@@ -162,14 +188,11 @@ fn check_state(state: TenantState, maintenance_retry: Option<Duration>) -> Resul
     })
 }
 
-fn check_plugin(needed: Option<&str>, placement: &Placement) -> Result<(), Error> {
-    match needed {
-        Some(plugin) if !placement.plugins.iter().any(|installed| **installed == *plugin) => {
-            let message = format!("the company has not installed the plugin {plugin}; one of its admins can");
-            Err(Error::new(Reason::PluginNotInstalled, message).with("plugin", plugin))
-        }
-        Some(_) | None => Ok(()),
-    }
+fn installed<'p>(plugin: &str, placement: &'p Placement) -> Result<&'p InstalledPlugin, Error> {
+    placement.plugins.iter().find(|installed| *installed.name == *plugin).ok_or_else(|| {
+        let message = format!("the company has not installed the plugin {plugin}; one of its admins can");
+        Error::new(Reason::PluginNotInstalled, message).with("plugin", plugin)
+    })
 }
 
 fn refuse_turn(refused: Refused) -> Error {
@@ -227,6 +250,13 @@ impl From<TenancyError> for Error {
     }
 }
 
+/// So that a handler can have its store's failures by `?`.
+impl From<TenancyError> for Status {
+    fn from(error: TenancyError) -> Self {
+        Error::from(error).into()
+    }
+}
+
 fn unreachable(error: TenancyError) -> Error {
     Error::new(Reason::TenantDatabaseUnavailable, "the company's database cannot be reached; try again")
         .retry_after(SOON)
@@ -246,5 +276,36 @@ mod tests {
         assert_eq!(reason("m20260101_000200_people"), None);
         assert_eq!(reason("m20260101_000700_zzz"), None);
         assert_eq!(reason("m20260101_000701_more"), Some(Reason::SchemaTooNew));
+    }
+
+    #[test]
+    fn a_plugins_gate_looks_at_the_plugins_own_version() {
+        let range = SchemaRange { oldest: "m20261101_000100_notes", newest: "m20261101_000200_tags" };
+        let placement = |plugins: &[(&str, &str)]| Placement {
+            tenant: uuid::Uuid::nil().into(),
+            state: TenantState::Active,
+            access_epoch: 0,
+            generation: 1,
+            schema_version: "m20261101_000100_of_the_tenants".to_owned(),
+            server: "s".to_owned(),
+            database: "d".to_owned(),
+            endpoint: crate::Endpoint::Sqlite { path: "d.db".into() },
+            maintenance_retry: None,
+            limits: crate::Limits::default(),
+            plugins: plugins
+                .iter()
+                .map(|(name, version)| InstalledPlugin { name: (*name).into(), schema_version: (*version).into() })
+                .collect(),
+        };
+        let reason = |plugins: &[(&str, &str)]| {
+            Schema::Plugin("notes", range).check(&placement(plugins)).err().map(|error| error.reason())
+        };
+        assert_eq!(reason(&[]), Some(Reason::PluginNotInstalled));
+        assert_eq!(reason(&[("sms", "m20261101_000100_notes")]), Some(Reason::PluginNotInstalled));
+        assert_eq!(reason(&[("sms", ""), ("notes", "m20261101_000100_notes")]), None);
+        assert_eq!(reason(&[("notes", "m20261101_000200_tags")]), None);
+        assert_eq!(reason(&[("notes", "")]), Some(Reason::SchemaTooOld));
+        assert_eq!(reason(&[("notes", "m20261101_000201_more")]), Some(Reason::SchemaTooNew));
+        assert!(Schema::from(range).check(&placement(&[])).is_ok());
     }
 }

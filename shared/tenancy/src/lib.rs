@@ -173,6 +173,7 @@ mod limits;
 mod placement;
 mod pool;
 mod revocations;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -184,8 +185,9 @@ pub use error::{CheckoutError, ConfigError, Retryable, TenancyError};
 pub use follower::{FollowConfig, TenantFollower};
 pub use grpc_directory::GrpcDirectory;
 pub use handle::{TenantConn, TenantConnection, TenantDb, TenantTx, TxOptions, TxScope};
-pub use layer::{SchemaRange, TenancyLayer, TenantCall};
+pub use layer::{Schema, SchemaRange, TenancyLayer, TenantCall};
 pub use limits::{LimitConfig, Limits};
-pub use placement::{Endpoint, Engine, Placement, TenantState};
+pub use placement::{Endpoint, Engine, InstalledPlugin, Placement, TenantState};
 pub use pool::{PoolConfig, PoolStats, Pools};
 pub use revocations::Revocations;
+pub use service::{StartError, TenantService, TenantServiceConfig};

@@ -36,8 +36,17 @@ pub struct Placement {
     pub maintenance_retry: Option<Duration>,
     /// What the tenant may ask of each process; what is not named is as the service is configured.
     pub limits: Limits,
-    /// The names of the plugins that the tenant has installed.
-    pub plugins: Arc<[Box<str>]>,
+    /// The plugins that the tenant has installed.
+    pub plugins: Arc<[InstalledPlugin]>,
+}
+
+/// A plugin that a tenant has installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledPlugin {
+    /// Its name.
+    pub name: Box<str>,
+    /// The newest migration of its tables; empty where nobody has said it.
+    pub schema_version: Box<str>,
 }
 
 /// The life of a company, as far as those who serve it care.

@@ -44,6 +44,9 @@ fn services_know_the_newest_migrations() -> anyhow::Result<()> {
     assert_eq!(Some(crm::SCHEMA.newest), tenant.head(), "crm::SCHEMA.newest is not the newest migration of tenants");
     assert!(tenant.contains(crm::SCHEMA.oldest), "crm::SCHEMA.oldest is no migration of tenants");
 
+    let set = notes_migrations::set()?;
+    assert_eq!((Some(notes::SCHEMA.newest), set.contains(notes::SCHEMA.oldest)), (set.head(), true), "the example's");
+
     let catalog = sources(&["services/catalog/src/store"]);
     let needed = catalog.iter().find_map(|(_, text)| text.split_once("NEEDED: &str = \"")?.1.split('"').next());
     assert_eq!(needed, central.head(), "the catalog's NEEDED is not the newest central migration");

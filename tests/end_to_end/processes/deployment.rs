@@ -189,12 +189,17 @@ impl Deployment {
     }
 
     pub(crate) fn crm_at(&self, address: &str) -> anyhow::Result<Command> {
-        let mut crm = program("crm")?;
-        crm.args(["serve", "--listen", address, "--issuer", ISSUER]);
-        crm.arg("--service-key-file").arg(self.file("crm.pem"));
-        crm.arg("--trusted-services-file").arg(self.file("services.json"));
-        crm.args(["--catalog-address", &format!("http://{}", self.addresses.catalog)]);
-        Ok(crm)
+        self.tenant_service("crm", address)
+    }
+
+    /// A tenant-aware service, ours or another, by flags.
+    pub(crate) fn tenant_service(&self, name: &str, address: &str) -> anyhow::Result<Command> {
+        let mut service = program(name)?;
+        service.args(["serve", "--listen", address, "--issuer", ISSUER]);
+        service.arg("--service-key-file").arg(self.file(&format!("{name}.pem")));
+        service.arg("--trusted-services-file").arg(self.file("services.json"));
+        service.args(["--catalog-address", &format!("http://{}", self.addresses.catalog)]);
+        Ok(service)
     }
 }
 

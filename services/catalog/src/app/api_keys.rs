@@ -25,7 +25,7 @@ const USE_NOTED_EVERY: TimeDelta = TimeDelta::seconds(60);
 pub(crate) struct NewKey {
     pub(crate) company: CompanyId,
     pub(crate) name: String,
-    /// Some of [`DELEGABLE`](crate::domain::DELEGABLE), each once.
+    /// Some of what can be delegated, each once.
     pub(crate) scopes: Vec<String>,
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }

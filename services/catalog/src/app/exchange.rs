@@ -10,7 +10,7 @@ use super::attempt::{Attempt, repeat};
 use super::sessions::{self, Continued};
 use super::tokens::{self, Claims, Issued};
 use super::{App, changes};
-use crate::domain::{DELEGABLE, Role};
+use crate::domain::Role;
 use crate::secrets::RefreshToken;
 use crate::store::entities::{company, session};
 use crate::store::{companies, events, people};
@@ -108,7 +108,8 @@ async fn act(app: &App, operator: OperatorId, wanted: Wanted) -> Result<Exchange
     }
     let Some(user) = wanted.user.filter(|_| missing.is_empty()) else { return Err(Error::fields(missing)) };
     let (company, role, issued_at) = repeat(|| attempt_acting(app, operator, user, &wanted)).await?;
-    let scopes = role.scopes().into_iter().filter(|scope| DELEGABLE.contains(scope)).map(str::to_owned).collect();
+    let (mut scopes, delegable) = (app.settings.tenant_services.scopes(role), app.settings.tenant_services.delegable());
+    scopes.retain(|scope| delegable.contains(&scope.as_str()));
     let claims = Claims {
         actor: Some(operator),
         tenant: Some((company.id, company.access_epoch)),

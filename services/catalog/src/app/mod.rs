@@ -47,6 +47,7 @@ use crate::app::keys::Keyring;
 use crate::app::provisioning::{MigratorClient, Progress};
 use crate::app::sessions::SessionSettings;
 use crate::app::throttle::ThrottleSettings;
+use crate::domain::TenantServices;
 use crate::secrets::{PasswordError, Passwords, RandomError, SealError, Sealer};
 use crate::store::CentralDb;
 
@@ -82,6 +83,8 @@ pub(crate) struct App {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) issuer: String,
+    /// The tenant-aware services beside ours.
+    pub(crate) tenant_services: TenantServices,
     pub(crate) public_sign_up: bool,
     pub(crate) token_lifetime: Duration,
     pub(crate) sessions: SessionSettings,

@@ -109,7 +109,7 @@ pub(super) async fn of_session(
     let claims = Claims {
         session: Some(session.id),
         tenant: Some((company.id, company.access_epoch)),
-        scopes: role.scopes().into_iter().map(str::to_owned).collect(),
+        scopes: app.settings.tenant_services.scopes(role),
         roles: vec![role.as_str().to_owned()],
         ..Claims::of(app, Subject::User(session.user_id), audiences)
     };

@@ -11,6 +11,7 @@ mod placement;
 mod roles;
 mod steps;
 mod tail;
+mod tenant_services;
 mod throttle;
 
 pub(crate) use company::{CompanyName, Slug, SlugChoice};
@@ -24,6 +25,7 @@ pub(crate) use placement::{Place, ServerState, Unplaced, places};
 pub(crate) use roles::{DELEGABLE, OPERATOR_SCOPES, Role};
 pub(crate) use steps::{Step, Turn, Work};
 pub(crate) use tail::Tail;
+pub(crate) use tenant_services::TenantServices;
 pub(crate) use throttle::{Failures, Limit};
 
 use tenantry_rpc::Violations;

@@ -13,7 +13,6 @@ use tonic::{Request, Response, Status};
 
 use super::convert::timestamp;
 use crate::app::{App, api_keys};
-use crate::domain::DELEGABLE;
 use crate::store::entities::api_key;
 
 /// The longest name, in characters.
@@ -31,7 +30,7 @@ impl ApiKeyService for ApiKeyGrpc {
         let mut violations = Violations::new();
         let company = violations.parse("company_id", &body.company_id);
         let name = violations.text("name", &body.name, MAX_NAME_CHARS);
-        let scopes = scopes(&mut violations, body.scopes);
+        let scopes = scopes(&mut violations, body.scopes, &self.0.settings.tenant_services.delegable());
         let expires_at = expiry(&mut violations, body.expire_time, self.0.now());
         let company = violations.finish(company)?;
         let new = api_keys::NewKey { company, name, scopes, expires_at };
@@ -65,11 +64,11 @@ impl ApiKeyService for ApiKeyGrpc {
     }
 }
 
-fn scopes(violations: &mut Violations, mut scopes: Vec<String>) -> Vec<String> {
+fn scopes(violations: &mut Violations, mut scopes: Vec<String>, delegable: &[&str]) -> Vec<String> {
     scopes.sort();
     scopes.dedup();
-    let known = !scopes.is_empty() && scopes.iter().all(|scope| DELEGABLE.contains(&scope.as_str()));
-    violations.check(known, "scopes", &format!("must be one or more of {}", DELEGABLE.join(", ")));
+    let known = !scopes.is_empty() && scopes.iter().all(|scope| delegable.contains(&scope.as_str()));
+    violations.check(known, "scopes", &format!("must be one or more of {}", delegable.join(", ")));
     scopes
 }
 

@@ -17,8 +17,6 @@ use crate::app::tokens::{self, SignIn};
 use crate::app::{App, api_keys, passwords, sessions};
 use crate::domain::{Email, check_password};
 
-/// The services that take user tokens.
-const USER_AUDIENCES: &[&str] = &["catalog", "crm"];
 /// The services that take operator tokens.
 const OPERATOR_AUDIENCES: &[&str] = &["catalog", "migrator"];
 /// No real password is longer; checked before any hashing.
@@ -41,7 +39,7 @@ impl TokenService for TokenGrpc {
             "" => None,
             text => violations.parse("company_id", text),
         };
-        let audiences = parse_audiences(&mut violations, body.audiences, USER_AUDIENCES);
+        let audiences = parse_audiences(&mut violations, body.audiences, &self.0.settings.tenant_services.audiences());
         violations.into_result()?;
         let outcome = tokens::login(&self.0, &context, &email, &body.password, company, audiences).await?;
         Ok(Response::new(login_response(outcome)))
@@ -94,7 +92,7 @@ impl TokenService for TokenGrpc {
         let body = Call::open(request)?.body;
         let mut violations = Violations::new();
         violations.check(!body.secret.is_empty(), "secret", "must be the key's secret");
-        let audiences = parse_audiences(&mut violations, body.audiences, USER_AUDIENCES);
+        let audiences = parse_audiences(&mut violations, body.audiences, &self.0.settings.tenant_services.audiences());
         violations.into_result()?;
         let (company, issued) = api_keys::exchange(&self.0, body.secret.trim(), audiences).await?;
         let (company_id, expire_time) = (company.to_string(), Some(timestamp(issued.expires_at)));
@@ -111,7 +109,7 @@ impl TokenService for TokenGrpc {
         let company = violations.parse("company_id", &body.company_id);
         let user = Some(&body.user_id).filter(|id| !id.is_empty()).map(|id| violations.parse("user_id", id));
         let reason = violations.optional_text("reason", &body.reason, MAX_REASON_CHARS);
-        let audiences = parse_audiences(&mut violations, body.audiences, USER_AUDIENCES);
+        let audiences = parse_audiences(&mut violations, body.audiences, &self.0.settings.tenant_services.audiences());
         let company = violations.finish(company)?;
         let wanted = Wanted { company, user: user.flatten(), reason, audiences };
         Ok(Response::new(exchanged(exchange::exchange(&self.0, &context, wanted).await?)))

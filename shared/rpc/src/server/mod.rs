@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::Request;
 use tenantry_api::DESCRIPTORS;
-use tenantry_api::access::{AccessError, AccessRules};
+use tenantry_api::access::{AccessError, AccessRules, descriptor_pool, pool_of};
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -70,6 +70,8 @@ pub struct ServerBuilder {
     services: Vec<&'static str>,
     extra: Vec<Arc<dyn Middleware>>,
     documents: Vec<Arc<dyn Document>>,
+    descriptors: Option<&'static [u8]>,
+    tenant_services: Vec<String>,
 }
 
 impl ServerBuilder {
@@ -82,6 +84,8 @@ impl ServerBuilder {
             services: Vec::new(),
             extra: Vec::new(),
             documents: Vec::new(),
+            descriptors: None,
+            tenant_services: Vec::new(),
         }
     }
 
@@ -102,6 +106,20 @@ impl ServerBuilder {
         self
     }
 
+    /// The service's own contract, as `tenantry_api::contract!` has it, where its protos are not among ours.
+    #[must_use]
+    pub fn descriptors(mut self, descriptors: &'static [u8]) -> Self {
+        self.descriptors = Some(descriptors);
+        self
+    }
+
+    /// Lets these services in wherever a rule lets in the tenant-aware ones beside ours.
+    #[must_use]
+    pub fn tenant_services(mut self, names: Vec<String>) -> Self {
+        self.tenant_services = names;
+        self
+    }
+
     /// Adds a layer of the service's own, innermost.
     #[must_use]
     pub fn layer(mut self, layer: impl Middleware) -> Self {
@@ -118,7 +136,7 @@ impl ServerBuilder {
 
     /// Checks the contract, and puts everything on the port of [`listen`].
     pub async fn build(mut self, verifier: Arc<Verifier>, listener: TcpListener) -> Result<BoundServer, ServerError> {
-        let rules = AccessRules::of_services(self.services.iter().copied())?;
+        let rules = self.rules()?;
         let health = self.add_health().await;
         self.add_reflection()?;
 
@@ -136,6 +154,16 @@ impl ServerBuilder {
         Ok(BoundServer { listener, stack, health, services: self.services, config })
     }
 
+    fn rules(&self) -> Result<AccessRules, AccessError> {
+        let services = self.services.iter().copied();
+        let mut rules = match self.descriptors {
+            Some(descriptors) => AccessRules::of_services_in(&pool_of(descriptors)?, services)?,
+            None => AccessRules::of_services_in(descriptor_pool()?, services)?,
+        };
+        rules.let_in(&self.tenant_services);
+        Ok(rules)
+    }
+
     async fn add_health(&mut self) -> HealthReporter {
         let (reporter, service) = tonic_health::server::health_reporter();
         for name in &self.services {
@@ -148,7 +176,7 @@ impl ServerBuilder {
     fn add_reflection(&mut self) -> Result<(), ServerError> {
         let builder = || {
             let builder = tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(self.descriptors.unwrap_or(DESCRIPTORS))
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 // So that a client without our files can read an error's details.
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)

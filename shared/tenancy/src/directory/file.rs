@@ -12,7 +12,7 @@ use tenantry_ids::CompanyId;
 use tokio::sync::RwLock;
 
 use super::{Directory, ResolveError};
-use crate::{Endpoint, Limits, Placement, TenantState};
+use crate::{Endpoint, InstalledPlugin, Limits, Placement, TenantState};
 
 /// Answers from a JSON file, for small installations and tests.
 ///
@@ -179,7 +179,22 @@ struct Entry {
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
-    plugins: Vec<Box<str>>,
+    plugins: Vec<PluginEntry>,
+}
+
+/// A plugin's name, or its name and the newest migration of its tables: a service whose tables are a plugin's needs both.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PluginEntry {
+    Named(Box<str>),
+    At(PluginAt),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PluginAt {
+    name: Box<str>,
+    schema_version: Box<str>,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +209,15 @@ fn active() -> TenantState {
     TenantState::Active
 }
 
+impl From<PluginEntry> for InstalledPlugin {
+    fn from(entry: PluginEntry) -> Self {
+        match entry {
+            PluginEntry::Named(name) => Self { name, schema_version: Box::default() },
+            PluginEntry::At(PluginAt { name, schema_version }) => Self { name, schema_version },
+        }
+    }
+}
+
 impl From<Entry> for Placement {
     fn from(entry: Entry) -> Self {
         Self {
@@ -206,7 +230,7 @@ impl From<Entry> for Placement {
             database: entry.database,
             maintenance_retry: entry.maintenance_retry_s.map(Duration::from_secs),
             limits: entry.limits,
-            plugins: entry.plugins.into(),
+            plugins: entry.plugins.into_iter().map(InstalledPlugin::from).collect(),
             endpoint: match entry.endpoint {
                 EndpointEntry::Postgres { host, port, user, password } => {
                     Endpoint::Postgres { host, port, user, password }

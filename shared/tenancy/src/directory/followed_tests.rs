@@ -8,7 +8,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::tests::{cached, outage, placement};
 use super::{Change, ResolveError};
-use crate::{Limits, TenantState};
+use crate::{InstalledPlugin, Limits, TenantState};
 
 fn change(tenant: CompanyId, state: TenantState, generation: u64) -> Change {
     Change {
@@ -18,7 +18,7 @@ fn change(tenant: CompanyId, state: TenantState, generation: u64) -> Change {
         generation,
         schema_version: "m2".to_owned(),
         maintenance_retry: Some(Duration::from_secs(3)),
-        plugins: ["appliances".into()].into(),
+        plugins: [InstalledPlugin { name: "appliances".into(), schema_version: "m1".into() }].into(),
         limits: Limits { connections: NonZeroU32::new(3), ..Limits::default() },
     }
 }

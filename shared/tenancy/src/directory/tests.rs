@@ -170,6 +170,8 @@ async fn the_example_file_is_read() {
     assert_eq!((first.endpoint.engine(), first.generation, first.state), (Engine::Postgres, 1, TenantState::Active));
     let second = directory.resolve("0192f0c1-7e57-7000-8000-000000000002".parse().unwrap()).await.unwrap();
     assert_eq!((second.endpoint.engine(), second.generation, second.state), (Engine::Sqlite, 0, TenantState::Active));
+    let plugins: Vec<_> = second.plugins.iter().map(|plugin| (&*plugin.name, &*plugin.schema_version)).collect();
+    assert_eq!(plugins, [("sms", ""), ("notes", "m20261101_000100_notes")]);
     let unknown = directory.resolve(CompanyId::new(&SystemIds)).await;
     assert!(matches!(unknown, Err(ResolveError::NotFound)));
 }

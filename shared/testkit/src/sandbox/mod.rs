@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-pub use tenantry::Tuning;
 use tenantry::{Addresses, DataFolder, Databases, Instance, InstanceConfig};
+pub use tenantry::{Beside, Tuning};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
@@ -39,6 +39,7 @@ pub struct Sandbox {
     databases: Option<OnServer>,
     folder: tempfile::TempDir,
     tuning: Tuning,
+    beside: Beside,
 }
 
 impl Sandbox {
@@ -54,9 +55,18 @@ impl Sandbox {
 
     /// As [`start_on`](Self::start_on), with times that a test can wait for.
     pub async fn start_tuned(databases: Option<OnServer>, tuning: Tuning) -> anyhow::Result<Self> {
+        Self::start_whole(databases, tuning, Beside::default()).await
+    }
+
+    /// As [`start`](Self::start), with services of somebody else's beside ours.
+    pub async fn start_beside(engine: Engine, beside: Beside) -> anyhow::Result<Self> {
+        Self::start_whole(OnServer::of_suite(engine)?, Tuning::default(), beside).await
+    }
+
+    async fn start_whole(databases: Option<OnServer>, tuning: Tuning, beside: Beside) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let instance = start(folder.path(), databases.as_ref(), tuning).await?;
-        Ok(Self { instance, databases, folder, tuning })
+        let instance = start(folder.path(), databases.as_ref(), tuning, beside.clone()).await?;
+        Ok(Self { instance, databases, folder, tuning, beside })
     }
 
     /// Starts with central on the suite's PostgreSQL and a server of each engine for companies: `main` is PostgreSQL, the
@@ -67,10 +77,10 @@ impl Sandbox {
 
     /// Stops the services and starts them again on the same data.
     pub async fn restart(self) -> anyhow::Result<Self> {
-        let Self { instance, databases, folder, tuning } = self;
+        let Self { instance, databases, folder, tuning, beside } = self;
         instance.stop(GRACE).await?;
-        let instance = start(folder.path(), databases.as_ref(), tuning).await.context("the second start")?;
-        Ok(Self { instance, databases, folder, tuning })
+        let instance = start(folder.path(), databases.as_ref(), tuning, beside.clone()).await;
+        Ok(Self { instance: instance.context("the second start")?, databases, folder, tuning, beside })
     }
 
     /// Stops the services and drops what they made.
@@ -220,12 +230,17 @@ impl Sandbox {
     }
 }
 
-async fn start(folder: &Path, databases: Option<&OnServer>, tuning: Tuning) -> anyhow::Result<Instance> {
+async fn start(
+    folder: &Path,
+    databases: Option<&OnServer>,
+    tuning: Tuning,
+    beside: Beside,
+) -> anyhow::Result<Instance> {
     trace();
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listen = Addresses { catalog: free, migrator: free, crm: free };
     let databases = databases.map_or(Databases::Embedded, |servers| servers.plan(folder));
-    Instance::start(DataFolder::open(&folder.join("data"))?, InstanceConfig { listen, databases, tuning }).await
+    Instance::start(DataFolder::open(&folder.join("data"))?, InstanceConfig { listen, databases, tuning, beside }).await
 }
 
 /// Traces, once per process: errors carry their trace's id only where there is a trace. Logs stay quiet.
