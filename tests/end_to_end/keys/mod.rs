@@ -46,8 +46,18 @@ fn header(token: &str) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').next().context("a header")?)?)?)
 }
 
-fn kid(token: &str) -> anyhow::Result<String> {
+pub(crate) fn kid(token: &str) -> anyhow::Result<String> {
     Ok(header(token)?["kid"].as_str().context("a kid")?.to_owned())
+}
+
+pub(crate) fn algorithm(token: &str) -> anyhow::Result<String> {
+    Ok(header(token)?["alg"].as_str().context("an alg")?.to_owned())
+}
+
+/// Takes in an RSA key that signs at once, as `catalog import-signing-key` does.
+pub(crate) async fn import_rs256(sandbox: &Sandbox) -> anyhow::Result<()> {
+    catalog::import_signing_key(import(sandbox, rs256_pem())).await?;
+    Ok(())
 }
 
 async fn crm_says(at: Clients, token: &str) -> Result<(), Status> {

@@ -7,7 +7,7 @@
 //! A new RPC needs a row in [`rows`] and nothing else. On one engine: access is decided before any database.
 
 mod cases;
-mod forge;
+pub(crate) mod forge;
 mod rows;
 mod table;
 mod wire;
