@@ -48,7 +48,10 @@ impl Command {
         match self {
             Command::Serve { config, telemetry } => {
                 let server = config.server.clone();
-                command::serve(NAME, &telemetry, &server, async |port| Ok(Migrator::start(*config, port).await?)).await
+                command::serve(NAME, &telemetry, &server, async |port| {
+                    Ok(Box::pin(Migrator::start(*config, port)).await?)
+                })
+                .await
             }
             Command::MigrateCentral { urls } => migrate_central(&urls).await,
             Command::GenerateKey(key) => key.run(NAME),

@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
 use secrecy::{ExposeSecret, SecretString};
-use tenantry_migration::{MigrationSet, Run};
+use tenantry_migration::{Applied, MigrationSet, Run};
 use tenantry_rpc::{Error, Reason};
 
 pub(crate) use adoption::Adoption;
@@ -251,6 +251,21 @@ impl DatabaseServer {
             Self::Sqlite(server) => server.open(name).await,
         };
         opened.map(AdminDb)
+    }
+
+    /// Brings a database from the first of these versions to the second in one message, if it is at the first and the
+    /// engine can. `None` leaves it as it is, for [`Self::open`] to do it or to find out what is in the way.
+    pub(crate) async fn migrate_at_once(
+        &self,
+        name: &Ident,
+        set: &MigrationSet,
+        versions: (&str, &str),
+        run: &Run,
+    ) -> Result<Option<Applied>, ServerError> {
+        match self {
+            Self::Postgres(server) => server.migrate_at_once(name, set, versions, run).await,
+            Self::MySql(_) | Self::Sqlite(_) => Ok(None),
+        }
     }
 
     /// Builds a database from nothing by `set`, which proves its statements here. What is built is the template of new

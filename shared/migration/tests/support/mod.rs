@@ -3,6 +3,7 @@
 
 use std::{future::Future, path::PathBuf};
 
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use tenantry_migration::{CatalogueObject, CatalogueOptions, catalogue};
 use uuid::Uuid;
@@ -44,6 +45,14 @@ impl TestDb {
     /// Another session of its own: a pool of one connection.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         connect(&self.url).await
+    }
+
+    /// As PostgreSQL's driver connects to it.
+    pub(crate) fn driver_options(&self) -> Option<PgConnectOptions> {
+        match self.server {
+            Server::Postgres => Some(self.url.parse().expect("an address")),
+            Server::Sqlite | Server::MariaDb => None,
+        }
     }
 
     /// A pool as the services use it, which migrations must refuse where they lock a session.

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
+use tenantry_migration::connect_postgres;
 
 use super::super::inventory::{FoundDatabase, FoundRole};
 use super::super::{CONNECT_TIMEOUT, ServerError};
@@ -24,11 +25,8 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) async fn connect(options: &PgConnectOptions) -> Result<Self, ServerError> {
-        let connecting = PgConnection::connect_with(options);
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let connection = connected
-            .map_err(|elapsed| ServerError::Unavailable(elapsed.into()))?
-            .map_err(ServerError::refused("connecting"))?;
+        let connected = connect_postgres(options.clone(), CONNECT_TIMEOUT).await;
+        let connection = connected.map_err(ServerError::refused("connecting"))?;
         let version = connection.server_version_num().unwrap_or_default();
         Ok(Self { connection, version })
     }

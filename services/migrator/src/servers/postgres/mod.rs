@@ -18,13 +18,13 @@ mod template;
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
-use tenantry_migration::{MigrationSet, Run, migrate};
+use tenantry_migration::{Applied, MigrationSet, Run, migrate, migrate_at_once};
 use tenantry_rpc::failpoint;
 
 use self::admin::Admin;
 pub(crate) use self::scratch::PostgresScratch;
 use super::collation::Collation;
-use super::{NewTenant, ServerError, connect_one};
+use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
 use crate::ident::{Ident, Prefix};
 
 /// A PostgreSQL server.
@@ -142,5 +142,16 @@ impl PostgresServer {
         let (name, owner) = (name.as_str().to_owned(), self.roles()?.owner);
         options.map_sqlx_postgres_opts(move |options| options.database(&name).options([("role", owner.as_str())]));
         connect_one(options).await
+    }
+
+    pub(crate) async fn migrate_at_once(
+        &self,
+        name: &Ident,
+        set: &MigrationSet,
+        (from, to): (&str, &str),
+        run: &Run,
+    ) -> Result<Option<Applied>, ServerError> {
+        let options = self.options.clone().database(name.as_str()).options([("role", self.roles()?.owner.as_str())]);
+        Ok(migrate_at_once(&options, CONNECT_TIMEOUT, set, (from, Some(to)), run).await?)
     }
 }
