@@ -62,7 +62,7 @@ async fn keys_of_an_issuer_come_and_go() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_issuer_that_is_away_is_believed_for_a_while() -> anyhow::Result<()> {
-    let settings = IssuerSettings { issuer_key_refresh_s: 1, issuer_key_staleness_s: 3, ..quick() };
+    let settings = IssuerSettings { issuer_key_refresh_s: 1, issuer_key_staleness_s: 8, ..quick() };
     let world = world(settings).await?;
     world.with_company("Away").await?;
     let token = world.issuer.token(owners());
