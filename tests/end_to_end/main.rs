@@ -17,6 +17,7 @@ mod drift;
 mod events;
 mod finding;
 mod hooks;
+mod issuers;
 mod keys;
 mod lifecycle;
 mod limits;

@@ -127,6 +127,8 @@ ids! {
     ApiKeyId = "api_key";
     /// Who works in a company: a user or a machine, with the one's id or the other's.
     PrincipalId = "user or API key";
+    /// Somebody else who issues tokens that are exchanged for ours.
+    IssuerId = "issuer";
     /// A signing key.
     KeyId = "key";
     /// An event of the catalog's log.

@@ -100,6 +100,34 @@ rows! { world:
     }),
     "tenantry.catalog.v1.EventService/ListEvents" => json!({ "company_id": world.one.id }),
     "tenantry.catalog.v1.EventService/WatchEvents" => json!({}),
+    "tenantry.catalog.v1.IssuerService/CreateIssuer" => json!({
+        "issuer": {
+            "issuer_url": format!("https://{}.example", fresh_id()),
+            "audiences": ["tenantry"],
+            "company_claim": "org_id",
+        },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.catalog.v1.IssuerService/GetIssuer" => json!({ "id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/ListIssuers" => json!({ "page_size": 10 }),
+    "tenantry.catalog.v1.IssuerService/UpdateIssuer" => json!({
+        "issuer": { "id": world.spare_issuer().await?, "disabled": true },
+    }),
+    "tenantry.catalog.v1.IssuerService/DeleteIssuer" => json!({ "id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/CreateIssuerCompany" => json!({
+        "issuer_id": world.spare_issuer().await?,
+        "claim_value": "org_1",
+        "company_id": world.one.id,
+    }),
+    "tenantry.catalog.v1.IssuerService/ListIssuerCompanies" => json!({ "issuer_id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/DeleteIssuerCompany" => world.mapped_value().await?,
+    "tenantry.catalog.v1.IssuerService/CreateIssuerUser" => json!({
+        "issuer_id": world.spare_issuer().await?,
+        "subject": "auth0|1",
+        "user_id": world.viewer()?,
+    }),
+    "tenantry.catalog.v1.IssuerService/ListIssuerUsers" => json!({ "issuer_id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/DeleteIssuerUser" => world.linked_subject().await?,
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
     "tenantry.catalog.v1.KeyService/ListSigningKeys" => json!({}),
     "tenantry.catalog.v1.KeyService/RotateSigningKey" => json!({}),
@@ -172,6 +200,10 @@ rows! { world:
         "company_id": world.one.id,
         "user_id": world.viewer()?,
         "reason": "a ticket",
+    }),
+    "tenantry.catalog.v1.TokenService/ExchangeExternalToken" => json!({
+        "subject_token": world.external_token().await?,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
     }),
     // To the same one, so that everybody can sign in again.
     "tenantry.catalog.v1.TokenService/ChangePassword" [Elsewhere::OwnData] => json!({

@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tenantry_testkit::sandbox::{Engine, Sandbox};
 
+use crate::issuers::{CLIENT, Issuer};
+
 use super::forge::Key;
 use super::rows;
 use super::wire::Wire;
@@ -25,6 +27,8 @@ pub(crate) struct World {
     /// The company whose people must not see any of it.
     pub(crate) other: Company,
     pub(crate) operator: Session,
+    /// Somebody else who issues tokens for the first company's viewer, with the id that it is registered by.
+    issuer: tokio::sync::OnceCell<(Issuer, String)>,
 }
 
 pub(crate) struct Company {
@@ -51,7 +55,7 @@ impl World {
         let answer = wire.ask("tenantry.catalog.v1.OperatorService/IssueOperatorToken", None, credential).await?;
         let operator = Session::of(&answer)?;
         let key = Key::of_catalog(&sandbox.folder().join("data"), &operator.token).await?;
-        Ok(Self { sandbox, wire, key, one, other, operator })
+        Ok(Self { sandbox, wire, key, one, other, operator, issuer: tokio::sync::OnceCell::new() })
     }
 
     /// Where the services have their keys.
@@ -194,6 +198,58 @@ impl World {
     pub(crate) async fn api_key(&self) -> anyhow::Result<Value> {
         let body = json!({ "company_id": self.one.id, "name": "a machine", "scopes": ["crm.people.read"] });
         self.wire.ask("tenantry.catalog.v1.ApiKeyService/CreateApiKey", Some(self.one.owner()?), body).await
+    }
+
+    /// The issuer that the first company's viewer has a token of.
+    async fn issuer(&self) -> anyhow::Result<&(Issuer, String)> {
+        let register = async || {
+            let issuer = Issuer::start(None).await?;
+            let id = self.registered_issuer(&issuer.url).await?;
+            let company = json!({ "issuer_id": id, "claim_value": "one", "company_id": self.one.id });
+            self.issue("CreateIssuerCompany", company).await?;
+            let user = json!({ "issuer_id": id, "subject": "viewer", "user_id": self.viewer()? });
+            self.issue("CreateIssuerUser", user).await?;
+            anyhow::Ok((issuer, id))
+        };
+        self.issuer.get_or_try_init(register).await
+    }
+
+    /// The id of a new issuer, of this URL.
+    async fn registered_issuer(&self, url: &str) -> anyhow::Result<String> {
+        let issuer = json!({ "issuer_url": url, "audiences": [CLIENT], "company_claim": "org_id" });
+        text(&self.issue("CreateIssuer", json!({ "issuer": issuer })).await?, "id")
+    }
+
+    /// The id of a new issuer that nobody has a token of.
+    pub(crate) async fn spare_issuer(&self) -> anyhow::Result<String> {
+        self.registered_issuer(&format!("https://{}.example", rows::fresh_id())).await
+    }
+
+    /// A claim's value that is mapped to the first company, with its issuer.
+    pub(crate) async fn mapped_value(&self) -> anyhow::Result<Value> {
+        let (issuer, value) = (self.spare_issuer().await?, rows::fresh_id());
+        let company = json!({ "issuer_id": issuer, "claim_value": value, "company_id": self.one.id });
+        self.issue("CreateIssuerCompany", company).await?;
+        Ok(json!({ "issuer_id": issuer, "claim_value": value }))
+    }
+
+    /// A subject that is linked to the first company's viewer, with its issuer.
+    pub(crate) async fn linked_subject(&self) -> anyhow::Result<Value> {
+        let (issuer, subject) = (self.spare_issuer().await?, rows::fresh_id());
+        let user = json!({ "issuer_id": issuer, "subject": subject, "user_id": self.viewer()? });
+        self.issue("CreateIssuerUser", user).await?;
+        Ok(json!({ "issuer_id": issuer, "subject": subject }))
+    }
+
+    /// A token of somebody else's for the first company's viewer.
+    pub(crate) async fn external_token(&self) -> anyhow::Result<String> {
+        let (issuer, _) = self.issuer().await?;
+        Ok(issuer.token(json!({ "org_id": "one", "sub": "viewer" })))
+    }
+
+    async fn issue(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
+        let rpc = format!("tenantry.catalog.v1.IssuerService/{rpc}");
+        self.wire.ask(&rpc, Some(&self.operator.token), body).await
     }
 
     /// The id of the viewer of the first company.

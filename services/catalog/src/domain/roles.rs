@@ -67,6 +67,10 @@ pub(crate) const DELEGABLE: &[&str] = &[
     "crm.tickets.write",
 ];
 
+/// What a person has to sign in here for: what reaches beyond the one company, or is about the account itself. Whoever
+/// vouches for somebody in a company must not get into the others that they belong to.
+const SIGNED_IN_HERE: &[&str] = &["catalog.password.write", "catalog.sessions.write", "catalog.tokens.exchange"];
+
 /// What operators may do. Nothing in a company's database: for that they act for
 /// one of its users, by token exchange.
 pub(crate) const OPERATOR_SCOPES: &[&str] = &[
@@ -80,6 +84,8 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.plugins.read",
     "catalog.plugins.write",
     "catalog.passwords.reset",
+    "catalog.issuers.read",
+    "catalog.issuers.write",
     "catalog.keys.read",
     "catalog.keys.write",
     "catalog.servers.read",
@@ -106,6 +112,11 @@ impl Role {
     pub(crate) fn scopes(self) -> Vec<&'static str> {
         let own = [(Role::Viewer, VIEWER), (Role::Member, MEMBER), (Role::Admin, ADMIN), (Role::Owner, OWNER)];
         own.iter().filter(|(role, _)| *role <= self).flat_map(|(_, scopes)| scopes.iter().copied()).collect()
+    }
+
+    /// The scopes of somebody of the role whom another issuer vouches for.
+    pub(crate) fn scopes_from_elsewhere(self) -> Vec<&'static str> {
+        self.scopes().into_iter().filter(|scope| !SIGNED_IN_HERE.contains(scope)).collect()
     }
 
     /// Whether someone of this role can give `other`, or take it away: nobody raises
@@ -148,6 +159,13 @@ mod tests {
     fn what_is_delegated_is_somebodys_and_gives_no_access() {
         assert!(DELEGABLE.iter().all(|scope| Role::Owner.scopes().contains(scope)));
         assert!(!DELEGABLE.iter().any(|scope| scope.starts_with("catalog.") && scope.ends_with(".write")));
+    }
+
+    #[test]
+    fn whoever_is_vouched_for_stays_in_the_company() {
+        let (here, elsewhere) = (Role::Owner.scopes(), Role::Owner.scopes_from_elsewhere());
+        assert!(SIGNED_IN_HERE.iter().all(|scope| here.contains(scope) && !elsewhere.contains(scope)));
+        assert_eq!(elsewhere.len() + SIGNED_IN_HERE.len(), here.len());
     }
 
     #[test]

@@ -298,6 +298,47 @@ reasons! {
     ApiKeyNotFound = "API_KEY_NOT_FOUND": NotFound,
     /// Too many wrong passwords.
     SignInThrottled = "SIGN_IN_THROTTLED": ResourceExhausted,
+
+    /// No issuer of this id is registered.
+    IssuerNotFound = "ISSUER_NOT_FOUND": NotFound,
+    /// The issuer is registered already.
+    IssuerExists = "ISSUER_EXISTS": AlreadyExists,
+    /// The issuer's claim value leads to another company.
+    IssuerCompanyExists = "ISSUER_COMPANY_EXISTS": AlreadyExists,
+    /// The issuer's claim value leads nowhere.
+    IssuerCompanyNotFound = "ISSUER_COMPANY_NOT_FOUND": NotFound,
+    /// The issuer's user is linked to another of ours.
+    IssuerUserExists = "ISSUER_USER_EXISTS": AlreadyExists,
+    /// The issuer's user is linked to nobody.
+    IssuerUserNotFound = "ISSUER_USER_NOT_FOUND": NotFound,
+    /// The token is of an issuer that is not registered.
+    IssuerUnknown = "ISSUER_UNKNOWN": Unauthenticated,
+    /// The token's issuer is registered, and its tokens are not taken now.
+    IssuerDisabled = "ISSUER_DISABLED": Unauthenticated,
+    /// The issuer's keys cannot be had.
+    IssuerKeysUnavailable = "ISSUER_KEYS_UNAVAILABLE": Unavailable,
+    /// No signed token of the issuer's.
+    ExternalTokenInvalid = "EXTERNAL_TOKEN_INVALID": Unauthenticated,
+    /// The issuer's token is for somebody else.
+    ExternalTokenAudience = "EXTERNAL_TOKEN_AUDIENCE": Unauthenticated,
+    /// The issuer's token is over.
+    ExternalTokenExpired = "EXTERNAL_TOKEN_EXPIRED": Unauthenticated,
+    /// The issuer's token is of the future.
+    ExternalTokenNotYetValid = "EXTERNAL_TOKEN_NOT_YET_VALID": Unauthenticated,
+    /// The issuer's token was issued too long ago.
+    ExternalTokenTooOld = "EXTERNAL_TOKEN_TOO_OLD": Unauthenticated,
+    /// The issuer's token is signed in a way that is not taken.
+    ExternalTokenAlgorithm = "EXTERNAL_TOKEN_ALGORITHM": Unauthenticated,
+    /// The issuer has no key of the token's kid.
+    ExternalTokenKeyUnknown = "EXTERNAL_TOKEN_KEY_UNKNOWN": Unauthenticated,
+    /// The issuer's token brings its own key.
+    ExternalTokenEmbeddedKey = "EXTERNAL_TOKEN_EMBEDDED_KEY": Unauthenticated,
+    /// The issuer's token demands what is not understood.
+    ExternalTokenCritical = "EXTERNAL_TOKEN_CRITICAL": Unauthenticated,
+    /// What the issuer's token says of its company is mapped to none.
+    ExternalCompanyNotMapped = "EXTERNAL_COMPANY_NOT_MAPPED": PermissionDenied,
+    /// The issuer's user is nobody of ours.
+    ExternalUserNotLinked = "EXTERNAL_USER_NOT_LINKED": PermissionDenied,
 }
 
 impl std::fmt::Display for Reason {

@@ -7,6 +7,7 @@ use tenantry_api::catalog::v1::api_key_service_client::ApiKeyServiceClient;
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerServiceClient;
 use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
+use tenantry_api::catalog::v1::issuer_service_client::IssuerServiceClient;
 use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
@@ -63,6 +64,11 @@ impl Clients {
     /// A client of the catalog.
     pub fn keys(&self) -> anyhow::Result<KeyServiceClient<ServiceChannel>> {
         Ok(KeyServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn issuers(&self) -> anyhow::Result<IssuerServiceClient<ServiceChannel>> {
+        Ok(IssuerServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the catalog.

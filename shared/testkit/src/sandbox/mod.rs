@@ -55,7 +55,7 @@ impl Sandbox {
     /// As [`start_on`](Self::start_on), with times that a test can wait for.
     pub async fn start_tuned(databases: Option<OnServer>, tuning: Tuning) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let instance = start(folder.path(), databases.as_ref(), tuning).await?;
+        let instance = start(folder.path(), databases.as_ref(), tuning.clone()).await?;
         Ok(Self { instance, databases, folder, tuning })
     }
 
@@ -69,7 +69,7 @@ impl Sandbox {
     pub async fn restart(self) -> anyhow::Result<Self> {
         let Self { instance, databases, folder, tuning } = self;
         instance.stop(GRACE).await?;
-        let instance = start(folder.path(), databases.as_ref(), tuning).await.context("the second start")?;
+        let instance = start(folder.path(), databases.as_ref(), tuning.clone()).await.context("the second start")?;
         Ok(Self { instance, databases, folder, tuning })
     }
 
