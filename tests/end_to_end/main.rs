@@ -41,6 +41,7 @@ mod standing;
 mod support;
 mod throttle;
 mod tickets;
+mod tls;
 mod traces;
 mod trail;
 mod web;

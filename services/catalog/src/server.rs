@@ -19,12 +19,11 @@ use tenantry_api::catalog::v1::plugin_service_server::PluginServiceServer;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
 use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
 use tenantry_ids::{IdSource, SystemIds};
-use tenantry_rpc::auth::{
-    IdentityError, KeyCache, KeyCacheConfig, ServiceIdentity, TrustedServices, Verifier, VerifierSettings,
-};
+use tenantry_rpc::auth::{IdentityError, KeyCache, KeyCacheConfig, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, Mode, ServerBuilder, ServerError};
+use tenantry_rpc::tls::{ClientTls, TlsError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -68,6 +67,8 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Address(#[from] AddressError),
     #[error("{0}")]
     Config(String),
@@ -99,10 +100,11 @@ impl Catalog {
         // A wrong key-encryption key shows now, and not at the first sign-in.
         keyring.signing_key().await?;
 
-        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
-        let channel = client::open(&config.migrator_address, "migrator", Some(identity.clone()))?;
-        let hooks = Hooks::new(&config.lifecycle_hooks, &identity).map_err(StartError::Config)?;
-        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
+        let tls = ClientTls::of_service(&config.server)?;
+        let identity = config.identity.identity(NAME, &tls, clock.clone())?;
+        let channel = client::open_with(&tls, &config.migrator_address, "migrator", identity.clone())?;
+        let hooks = Hooks::new(&config.lifecycle_hooks, &tls, identity.as_ref()).map_err(StartError::Config)?;
+        let services = config.identity.trusted(&config.server.tls)?;
         let cache = KeyCacheConfig { key_refresh_ms: config.keys.key_poll_ms, ..KeyCacheConfig::default() };
         let token_keys = Arc::new(KeyCache::new(keyring.clone(), cache));
         let settings = VerifierSettings {

@@ -15,10 +15,11 @@ use tenantry_api::crm::v1::ticket_category_service_server::TicketCategoryService
 use tenantry_api::crm::v1::ticket_service_server::TicketServiceServer;
 use tenantry_api::crm::v1::transaction_service_server::TransactionServiceServer;
 use tenantry_ids::SystemIds;
-use tenantry_rpc::auth::{IdentityError, KeyCache, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::auth::{IdentityError, KeyCache, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
+use tenantry_rpc::tls::{ClientTls, TlsError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tenantry_tenancy::{
     CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, GrpcDirectory, Pools, Revocations,
@@ -44,6 +45,8 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -68,9 +71,10 @@ impl Crm {
         config.pool.validate()?;
         config.follow.validate()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
-        let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
-        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
+        let tls = ClientTls::of_service(&config.server)?;
+        let identity = config.identity.identity(NAME, &tls, clock.clone())?;
+        let catalog = client::open_with(&tls, &config.catalog_address, "catalog", identity)?;
+        let services = config.identity.trusted(&config.server.tls)?;
         let settings = VerifierSettings {
             issuer: config.issuer,
             audience: NAME.to_owned(),

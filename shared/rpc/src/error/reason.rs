@@ -90,6 +90,10 @@ reasons! {
     TokenRevoked = "TOKEN_REVOKED": Unauthenticated,
     /// E-mail, password, credential or secret is wrong.
     CredentialsInvalid = "CREDENTIALS_INVALID": Unauthenticated,
+    /// The client certificate, without a token, proves nobody.
+    CertificateUnknown = "CERTIFICATE_UNKNOWN": Unauthenticated,
+    /// The token is of another service than the client certificate.
+    CertificateMismatch = "CERTIFICATE_MISMATCH": Unauthenticated,
     /// The keys that verify tokens cannot be had.
     KeysUnavailable = "KEYS_UNAVAILABLE": Unavailable,
     /// This kind of caller, or this service, may not call the RPC.
