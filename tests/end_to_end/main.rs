@@ -6,6 +6,7 @@
 
 mod addresses;
 mod adoptions;
+mod appliances;
 mod architecture;
 mod clients;
 mod companies;
@@ -36,6 +37,7 @@ mod rollouts;
 mod rotations;
 mod server;
 mod sessions;
+mod sms;
 mod spares;
 mod standing;
 mod support;

@@ -12,4 +12,4 @@ mod store;
 
 pub use config::CrmConfig;
 pub use server::{Crm, NAME, StartError};
-pub use store::SCHEMA;
+pub use store::{PLUGINS, SCHEMA};

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tenantry_api::crm::v1::address_service_server::AddressServiceServer;
+use tenantry_api::crm::v1::appliance_service_server::ApplianceServiceServer;
 use tenantry_api::crm::v1::audit_service_server::AuditServiceServer;
 use tenantry_api::crm::v1::debt_service_server::DebtServiceServer;
 use tenantry_api::crm::v1::device_service_server::DeviceServiceServer;
 use tenantry_api::crm::v1::manufacturer_service_server::ManufacturerServiceServer;
 use tenantry_api::crm::v1::person_service_server::PersonServiceServer;
 use tenantry_api::crm::v1::place_service_server::PlaceServiceServer;
+use tenantry_api::crm::v1::sms_service_server::SmsServiceServer;
 use tenantry_api::crm::v1::tariff_service_server::TariffServiceServer;
 use tenantry_api::crm::v1::ticket_category_service_server::TicketCategoryServiceServer;
 use tenantry_api::crm::v1::ticket_service_server::TicketServiceServer;
@@ -30,10 +32,10 @@ use tokio::net::TcpListener;
 use crate::CrmConfig;
 use crate::app::App;
 use crate::grpc::{
-    AddressGrpc, AuditGrpc, DebtGrpc, DeviceGrpc, ManufacturerGrpc, PersonGrpc, PlaceGrpc, TariffGrpc,
-    TicketCategoryGrpc, TicketGrpc, TransactionGrpc,
+    AddressGrpc, ApplianceGrpc, AuditGrpc, DebtGrpc, DeviceGrpc, ManufacturerGrpc, PersonGrpc, PlaceGrpc, SmsGrpc,
+    TariffGrpc, TicketCategoryGrpc, TicketGrpc, TransactionGrpc,
 };
-use crate::store::SCHEMA;
+use crate::store::{PLUGINS, SCHEMA};
 
 /// The service's name: its audience in tokens and its identity among services.
 pub const NAME: &str = "crm";
@@ -96,6 +98,7 @@ impl Crm {
             .then(|| TenantFollower::new(catalog, directory.clone(), revocations.clone(), ids.clone(), config.follow));
         let pools = Arc::new(Pools::new(config.pool));
         let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), SCHEMA, &config.limits);
+        let tenancy = tenancy.with_plugins(PLUGINS);
         let app = Arc::new(App { clock, ids });
         let server = ServerBuilder::new(NAME, config.server)
             .service(PersonServiceServer::new(PersonGrpc(app.clone())))
@@ -107,7 +110,9 @@ impl Crm {
             .service(DebtServiceServer::new(DebtGrpc(app.clone())))
             .service(TransactionServiceServer::new(TransactionGrpc(app.clone())))
             .service(TicketCategoryServiceServer::new(TicketCategoryGrpc(app.clone())))
-            .service(TicketServiceServer::new(TicketGrpc(app)))
+            .service(TicketServiceServer::new(TicketGrpc(app.clone())))
+            .service(ApplianceServiceServer::new(ApplianceGrpc(app.clone())))
+            .service(SmsServiceServer::new(SmsGrpc(app)))
             .service(AuditServiceServer::new(AuditGrpc))
             .layer(tenancy)
             .build(Arc::new(verifier), listener)

@@ -159,6 +159,14 @@ ids! {
     TicketCommentId = "ticket comment";
     /// What tickets are about.
     TicketCategoryId = "ticket category";
+    /// Something that a company sells.
+    ApplianceId = "appliance";
+    /// An appliance that was sold.
+    SaleId = "sale";
+    /// What text messages are written from.
+    SmsTemplateId = "sms template";
+    /// A text message.
+    SmsId = "sms";
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::{Reason, reason_of};
 use tokio::time::{Duration, Instant};
 
-use crate::{Directory, Endpoint, Limits, Placement, ResolveError, TenantState};
+use crate::{Directory, Endpoint, InstalledPlugin, Limits, Placement, ResolveError, TenantState};
 
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,8 +89,9 @@ pub(crate) fn limits(wire: Option<TenantLimits>) -> Limits {
     }
 }
 
-pub(crate) fn plugins(wire: Vec<InstalledTenantPlugin>) -> Arc<[Box<str>]> {
-    wire.into_iter().map(|plugin| plugin.name.into_boxed_str()).collect()
+pub(crate) fn plugins(wire: Vec<InstalledTenantPlugin>) -> Arc<[InstalledPlugin]> {
+    let installed = wire.into_iter();
+    installed.map(|InstalledTenantPlugin { name, schema_version }| InstalledPlugin { name, schema_version }).collect()
 }
 
 pub(crate) fn state(state: CompanyState) -> Option<TenantState> {

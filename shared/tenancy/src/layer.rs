@@ -9,6 +9,7 @@ use tenantry_store::{driver, is_unavailable};
 use tokio::time::Instant;
 use tonic::Status;
 
+use crate::gate::{SchemaGate, SchemaRange};
 use crate::handle::{AccessGuard, TenantAccess};
 use crate::limits::{Limiter, Refused, Turn};
 use crate::{
@@ -20,18 +21,6 @@ use crate::{
 const SOON: Duration = Duration::from_secs(1);
 /// How long a caller waits for the end of a maintenance, where nobody has said it.
 const MAINTENANCE: Duration = Duration::from_secs(30);
-/// `mYYYYMMDD_HHMMSS`: what of a migration's name orders it.
-const VERSION_BYTES: usize = 16;
-
-/// The versions of the tenant schema that a service works with, both included.
-#[derive(Debug, Clone, Copy)]
-pub struct SchemaRange {
-    /// The oldest migration that the service needs.
-    pub oldest: &'static str,
-    /// The newest migration that the service knows.
-    pub newest: &'static str,
-}
-
 /// What ends with a request.
 struct UnderWay {
     _access: AccessGuard,
@@ -43,7 +32,7 @@ pub struct TenancyLayer {
     directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
     revocations: Arc<Revocations>,
     pools: Arc<Pools>,
-    schema: SchemaRange,
+    gate: SchemaGate,
     limiter: Arc<Limiter>,
 }
 
@@ -57,16 +46,24 @@ impl TenancyLayer {
         schema: SchemaRange,
         limits: &LimitConfig,
     ) -> Self {
-        Self { directory, revocations, pools, schema, limiter: Arc::new(Limiter::new(limits)) }
+        let gate = SchemaGate { schema, plugins: &[] };
+        Self { directory, revocations, pools, gate, limiter: Arc::new(Limiter::new(limits)) }
     }
 
-    async fn placement(&self, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
+    /// The versions of plugins' tables that the service works with, by the names that access rules have. A plugin that
+    /// is not named here is served at any version.
+    #[must_use]
+    pub fn with_plugins(self, plugins: &'static [(&'static str, SchemaRange)]) -> Self {
+        Self { gate: SchemaGate { plugins, ..self.gate }, ..self }
+    }
+
+    async fn placement(&self, context: &Context, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
         let placement = self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)?;
-        let serves = placement.state == TenantState::Active && self.schema.check(&placement.schema_version).is_ok();
+        let serves = placement.state == TenantState::Active && self.gate.check(context.plugin(), &placement).is_ok();
         if serves && claims.access_epoch() <= placement.access_epoch {
             return Ok(placement);
         }
-        // What is remembered is older than the token, or may be older than the state or a migration.
+        // What is remembered is older than the token, or may be older than the state, a migration or an installation.
         if claims.access_epoch() > placement.access_epoch {
             self.directory.refresh(claims.tenant()).await;
         } else {
@@ -76,7 +73,7 @@ impl TenancyLayer {
     }
 
     async fn access(&self, context: &Context, claims: &UserClaims) -> Result<(TenantAccess, UnderWay), Error> {
-        let placement = self.placement(claims).await?;
+        let placement = self.placement(context, claims).await?;
         // State before epoch: a suspended company's token says so.
         check_state(placement.state, placement.maintenance_retry)?;
         if claims.access_epoch() < placement.access_epoch {
@@ -85,8 +82,7 @@ impl TenancyLayer {
         if self.revocations.refuse(claims) {
             return Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"));
         }
-        self.schema.check(&placement.schema_version)?;
-        check_plugin(context.plugin(), &placement)?;
+        self.gate.check(context.plugin(), &placement)?;
         let turn = self.limiter.begin(claims.tenant(), placement.limits, Instant::now()).map_err(refuse_turn)?;
         let (access, guard) = TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
             .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))?;
@@ -122,23 +118,6 @@ impl<T> TenantCall for Call<T> {
     }
 }
 
-impl SchemaRange {
-    fn check(&self, version: &str) -> Result<(), Error> {
-        let stamp = |version: &'_ str| version.get(..VERSION_BYTES).unwrap_or(version).to_owned();
-        if stamp(version) < stamp(self.oldest) {
-            let message =
-                "the company's database is older than this service works with; its operator has to migrate it";
-            return Err(Error::new(Reason::SchemaTooOld, message));
-        }
-        if stamp(version) > stamp(self.newest) {
-            let message =
-                "the company's database is newer than this service works with; its operator has to upgrade the service";
-            return Err(Error::new(Reason::SchemaTooNew, message));
-        }
-        Ok(())
-    }
-}
-
 fn check_state(state: TenantState, maintenance_retry: Option<Duration>) -> Result<(), Error> {
     let (reason, message) = match state {
         TenantState::Active => return Ok(()),
@@ -160,16 +139,6 @@ fn check_state(state: TenantState, maintenance_retry: Option<Duration>) -> Resul
         | TenantState::Deleted
         | TenantState::Purged => error,
     })
-}
-
-fn check_plugin(needed: Option<&str>, placement: &Placement) -> Result<(), Error> {
-    match needed {
-        Some(plugin) if !placement.plugins.iter().any(|installed| **installed == *plugin) => {
-            let message = format!("the company has not installed the plugin {plugin}; one of its admins can");
-            Err(Error::new(Reason::PluginNotInstalled, message).with("plugin", plugin))
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 fn refuse_turn(refused: Refused) -> Error {
@@ -231,20 +200,4 @@ fn unreachable(error: TenancyError) -> Error {
     Error::new(Reason::TenantDatabaseUnavailable, "the company's database cannot be reached; try again")
         .retry_after(SOON)
         .caused_by(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_schema_gate_is_open_from_the_oldest_to_the_newest() {
-        let range = SchemaRange { oldest: "m20260101_000200_people", newest: "m20260101_000700_audit" };
-        let reason = |version: &str| range.check(version).err().map(|error| error.reason());
-        assert_eq!(reason("m20260101_000100_places"), Some(Reason::SchemaTooOld));
-        assert_eq!(reason(""), Some(Reason::SchemaTooOld));
-        assert_eq!(reason("m20260101_000200_people"), None);
-        assert_eq!(reason("m20260101_000700_zzz"), None);
-        assert_eq!(reason("m20260101_000701_more"), Some(Reason::SchemaTooNew));
-    }
 }

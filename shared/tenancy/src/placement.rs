@@ -36,8 +36,28 @@ pub struct Placement {
     pub maintenance_retry: Option<Duration>,
     /// What the tenant may ask of each process; what is not named is as the service is configured.
     pub limits: Limits,
-    /// The names of the plugins that the tenant has installed.
-    pub plugins: Arc<[Box<str>]>,
+    /// The plugins that the tenant has installed.
+    pub plugins: Arc<[InstalledPlugin]>,
+}
+
+impl Placement {
+    /// The version of this plugin's tables; `None` where the tenant has not installed it.
+    pub fn plugin_version(&self, plugin: &str) -> Option<&str> {
+        self.plugins
+            .iter()
+            .find(|installed| installed.name == plugin)
+            .map(|installed| installed.schema_version.as_str())
+    }
+}
+
+/// A plugin that a tenant has installed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstalledPlugin {
+    /// Its name, as an RPC's access rule has it.
+    pub name: String,
+    /// The version of its migration set that its tables are at.
+    pub schema_version: String,
 }
 
 /// The life of a company, as far as those who serve it care.

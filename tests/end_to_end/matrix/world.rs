@@ -141,6 +141,68 @@ impl World {
         self.crm("TicketService/CreateTicket", json!({ "ticket": ticket })).await
     }
 
+    /// A new appliance.
+    pub(crate) async fn appliance(&self) -> anyhow::Result<Value> {
+        self.with_plugin("appliances").await?;
+        let name = format!("{} {}", self.one.secret(), uuid::Uuid::now_v7());
+        let appliance = json!({ "name": &name[name.len() - 90..], "price": rows::kes() });
+        self.crm("ApplianceService/CreateAppliance", json!({ "appliance": appliance })).await
+    }
+
+    /// A new sale to a new person.
+    pub(crate) async fn sale(&self) -> anyhow::Result<Value> {
+        let (appliance, person) = (self.appliance().await?, self.person().await?);
+        let sale = json!({ "appliance_id": appliance["id"], "person_id": person["id"], "down_payment": rows::kes() });
+        self.crm("ApplianceService/SellAppliance", sale).await
+    }
+
+    /// A new template of text messages.
+    pub(crate) async fn sms_template(&self) -> anyhow::Result<Value> {
+        self.with_plugin("sms").await?;
+        let template = json!({ "name": rows::fresh_id(), "body": format!("{} {{name}}", self.one.secret()) });
+        self.crm("SmsService/CreateSmsTemplate", json!({ "sms_template": template })).await
+    }
+
+    /// A new text message.
+    pub(crate) async fn sms(&self) -> anyhow::Result<Value> {
+        self.with_plugin("sms").await?;
+        let message = json!({ "phone": "+254700000000", "body": self.one.secret() });
+        self.crm("SmsService/SendSms", message).await
+    }
+
+    /// One that a gateway has taken: the newest, so all are taken.
+    pub(crate) async fn leased_sms(&self) -> anyhow::Result<Value> {
+        let message = self.sms().await?;
+        loop {
+            let taken = self.crm("SmsService/LeaseSms", json!({ "most": 100, "lease_seconds": 600 })).await?;
+            let taken = taken["messages"].as_array().context("messages")?;
+            if let Some(found) = taken.iter().find(|one| one["id"] == message["id"]) {
+                return Ok(found.clone());
+            }
+            anyhow::ensure!(!taken.is_empty(), "{message} is not in the outbox");
+        }
+    }
+
+    /// Both companies have the plugin, so that what is refused is not refused for want of it. A fresh id.
+    pub(crate) async fn with_plugin(&self, plugin: &str) -> anyhow::Result<String> {
+        crate::plugins::registered(&self.sandbox).await?;
+        let list = match plugin {
+            "appliances" => "tenantry.crm.v1.ApplianceService/ListAppliances",
+            _ => "tenantry.crm.v1.SmsService/ListSms",
+        };
+        for company in [&self.one, &self.other] {
+            let body = json!({ "company_id": company.id, "plugin": plugin });
+            let rpc = "tenantry.catalog.v1.PluginService/InstallPlugin";
+            self.wire.ask(rpc, Some(&self.operator.token), body).await?;
+            // The crm hears of it a moment later.
+            crate::processes::eventually("the plugin", async || {
+                Ok(self.wire.ask(list, Some(company.owner()?), json!({})).await.ok())
+            })
+            .await?;
+        }
+        Ok(rows::fresh_id())
+    }
+
     /// What the first company's owner asks of the CRM.
     pub(crate) async fn crm(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
         self.wire.ask(&format!("tenantry.crm.v1.{rpc}"), Some(self.one.owner()?), body).await

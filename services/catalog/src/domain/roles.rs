@@ -29,6 +29,8 @@ const VIEWER: &[&str] = &[
     "crm.tariffs.read",
     "crm.transactions.read",
     "crm.tickets.read",
+    "crm.appliances.read",
+    "crm.sms.read",
 ];
 const MEMBER: &[&str] = &[
     "catalog.members.read",
@@ -38,6 +40,8 @@ const MEMBER: &[&str] = &[
     "crm.tariffs.write",
     "crm.transactions.write",
     "crm.tickets.write",
+    "crm.appliances.write",
+    "crm.sms.write",
 ];
 const ADMIN: &[&str] = &[
     "catalog.api_keys.read",
@@ -46,6 +50,7 @@ const ADMIN: &[&str] = &[
     "catalog.members.write",
     "catalog.plugins.write",
     "crm.audit.read",
+    "crm.sms.deliver",
 ];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
 
@@ -65,6 +70,11 @@ pub(crate) const DELEGABLE: &[&str] = &[
     "crm.transactions.write",
     "crm.tickets.read",
     "crm.tickets.write",
+    "crm.appliances.read",
+    "crm.appliances.write",
+    "crm.sms.read",
+    "crm.sms.write",
+    "crm.sms.deliver",
 ];
 
 /// What a person has to sign in here for: what reaches beyond the one company, or is about the account itself. Whoever

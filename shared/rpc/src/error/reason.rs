@@ -343,6 +343,18 @@ reasons! {
     ExternalCompanyNotMapped = "EXTERNAL_COMPANY_NOT_MAPPED": PermissionDenied,
     /// The issuer's user is nobody of ours.
     ExternalUserNotLinked = "EXTERNAL_USER_NOT_LINKED": PermissionDenied,
+    /// No such appliance in the company.
+    ApplianceNotFound = "APPLIANCE_NOT_FOUND": NotFound,
+    /// No such sale in the company.
+    SaleNotFound = "SALE_NOT_FOUND": NotFound,
+    /// The sale has ended.
+    SaleCancelled = "SALE_CANCELLED": FailedPrecondition,
+    /// No such template of text messages in the company.
+    SmsTemplateNotFound = "SMS_TEMPLATE_NOT_FOUND": NotFound,
+    /// No such text message in the company.
+    SmsNotFound = "SMS_NOT_FOUND": NotFound,
+    /// Somebody has taken it since, under a later fence.
+    LeaseLost = "LEASE_LOST": Aborted,
 }
 
 impl std::fmt::Display for Reason {

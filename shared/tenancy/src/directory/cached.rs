@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::freshness::{Followed, Standing, Times};
 use super::{Directory, ResolveError};
-use crate::{ConfigError, Limits, Placement, TenantState};
+use crate::{ConfigError, InstalledPlugin, Limits, Placement, TenantState};
 
 /// How long "no such tenant" is believed: long enough that a flood of requests
 /// for a made-up tenant is one question, short enough that nobody who has just
@@ -104,7 +104,7 @@ pub(crate) struct Change {
     pub(crate) schema_version: String,
     pub(crate) maintenance_retry: Option<Duration>,
     pub(crate) limits: Limits,
-    pub(crate) plugins: Arc<[Box<str>]>,
+    pub(crate) plugins: Arc<[InstalledPlugin]>,
 }
 
 /// An answer, and how long it needs no question.

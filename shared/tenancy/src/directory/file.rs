@@ -12,7 +12,7 @@ use tenantry_ids::CompanyId;
 use tokio::sync::RwLock;
 
 use super::{Directory, ResolveError};
-use crate::{Endpoint, Limits, Placement, TenantState};
+use crate::{Endpoint, InstalledPlugin, Limits, Placement, TenantState};
 
 /// Answers from a JSON file, for small installations and tests.
 ///
@@ -179,7 +179,7 @@ struct Entry {
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
-    plugins: Vec<Box<str>>,
+    plugins: Vec<InstalledPlugin>,
 }
 
 #[derive(Deserialize)]

@@ -37,7 +37,7 @@ impl Scripted {
     }
 }
 
-pub(super) fn placement(generation: u64) -> Placement {
+pub(crate) fn placement(generation: u64) -> Placement {
     Placement {
         tenant: CompanyId::new(&SystemIds),
         state: TenantState::Active,
