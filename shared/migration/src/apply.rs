@@ -34,6 +34,11 @@ impl Run {
         }
     }
 
+    /// What its sessions are called on a server (PostgreSQL's `application_name`): whom others wait for.
+    pub fn session_name(&self) -> String {
+        format!("tenantry run {}", self.id)
+    }
+
     #[must_use]
     pub fn lock_wait(self, lock_wait: Duration) -> Self {
         Self { lock_wait, ..self }

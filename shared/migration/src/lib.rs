@@ -76,7 +76,7 @@ mod version;
 mod wipe;
 
 pub use apply::{Applied, Done, Run, migrate};
-pub use at_once::{connect_postgres, migrate_at_once};
+pub use at_once::migrate_at_once;
 pub use baseline::{baseline, baseline_versions, ledger_sets};
 pub use catalogue::{
     CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, ObjectKind, TENANT, catalogue, compare,

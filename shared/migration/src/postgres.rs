@@ -132,7 +132,7 @@ impl Head<'_> {
         };
         let session = matches!(self.seen, Seen::Rows(_)).then(|| {
             [
-                format!("SET LOCAL application_name = 'tenantry run {}'", self.run.id),
+                format!("SET LOCAL application_name = '{}'", self.run.session_name()),
                 format!("SET LOCAL lock_timeout = {}", self.run.lock_timeout.as_millis()),
                 statement_timeout(self.run.statement_timeout),
             ]

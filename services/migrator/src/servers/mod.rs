@@ -2,6 +2,7 @@
 //! has any. Each engine makes a tenant's database in its own way, and every way
 //! can be repeated from any point.
 
+mod address;
 pub(crate) mod adoption;
 mod collation;
 mod error;
@@ -12,13 +13,13 @@ mod scratch;
 mod sqlite;
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tenantry_migration::{Applied, MigrationSet, Run};
 use tenantry_rpc::{Error, Reason};
 
+pub use address::ServerAddress;
 pub(crate) use adoption::Adoption;
 pub(crate) use error::ServerError;
 pub(crate) use inventory::Inventory;
@@ -67,34 +68,6 @@ impl Verifier {
             scram_sha_256: format!("SCRAM-SHA-256$4096:c2NyYXRjaA==${zeroes}:{zeroes}"),
             mysql_native: format!("*{}", "0".repeat(40)),
         }
-    }
-}
-
-/// One database server as configured: `name=url`, with the credential in the url.
-#[derive(Clone)]
-pub struct ServerAddress {
-    name: String,
-    url: SecretString,
-}
-
-impl std::fmt::Debug for ServerAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerAddress").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl FromStr for ServerAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, url) =
-            text.split_once('=').ok_or("write it as name=postgres://admin:password@host:port/postgres")?;
-        let known =
-            ["postgres:", "postgresql:", "mysql:", "mariadb:", "sqlite:"].iter().any(|scheme| url.starts_with(scheme));
-        if name.is_empty() || !known {
-            return Err(format!("{name:?} needs a postgres:, mysql: or sqlite: url"));
-        }
-        Ok(Self { name: name.to_owned(), url: url.to_owned().into() })
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::{future::Future, path::PathBuf};
 
-use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
-use tenantry_migration::{CatalogueObject, CatalogueOptions, catalogue};
+use tenantry_migration::{CatalogueObject, CatalogueOptions, Run, catalogue};
 use uuid::Uuid;
 
 /// Makes `sqlite::`, `postgres::` and `mariadb::` tests of each `async fn(TestDb)`.
@@ -47,10 +48,20 @@ impl TestDb {
         connect(&self.url).await
     }
 
-    /// As PostgreSQL's driver connects to it.
-    pub(crate) fn driver_options(&self) -> Option<PgConnectOptions> {
+    /// A session of PostgreSQL's driver itself, as a run begins one.
+    pub(crate) async fn connect_driver(&self, run: &Run) -> Option<PgConnection> {
         match self.server {
-            Server::Postgres => Some(self.url.parse().expect("an address")),
+            Server::Postgres => {
+                let options: PgConnectOptions = self.url.parse().expect("an address");
+                Some(
+                    options
+                        .application_name(&run.session_name())
+                        .options(run.session_limits())
+                        .connect()
+                        .await
+                        .expect("a connection"),
+                )
+            }
             Server::Sqlite | Server::MariaDb => None,
         }
     }
