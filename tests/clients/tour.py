@@ -1,11 +1,14 @@
 """A stock gRPC client's tour: Python's grpcio, every message made from server reflection, no .proto file.
 
-    tour.py tour CATALOG CRM      two companies, their people, what keeps them apart, and how refusals look
+    tour.py tour CATALOG CRM [CA CERT KEY]
+                                  two companies, their people, what keeps them apart, and how refusals look; with
+                                  files, over TLS
     tour.py unavailable CATALOG   a registration while the migrator is away
 
 Addresses are host:port. The first thing that is not as it should be ends the program with 1.
 """
 
+import pathlib
 import sys
 import uuid
 
@@ -38,12 +41,14 @@ CATALOG_SERVICES = {
 CRM_SERVICES = {
     "grpc.health.v1.Health",
     "tenantry.crm.v1.AddressService",
+    "tenantry.crm.v1.ApplianceService",
     "tenantry.crm.v1.AuditService",
     "tenantry.crm.v1.DebtService",
     "tenantry.crm.v1.DeviceService",
     "tenantry.crm.v1.ManufacturerService",
     "tenantry.crm.v1.PersonService",
     "tenantry.crm.v1.PlaceService",
+    "tenantry.crm.v1.SmsService",
     "tenantry.crm.v1.TariffService",
     "tenantry.crm.v1.TicketCategoryService",
     "tenantry.crm.v1.TicketService",
@@ -74,8 +79,12 @@ class Refused(Exception):
 class Service:
     """One server, known by its address alone."""
 
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, address, files=()):
+        if files:
+            ca, cert, key = (pathlib.Path(file).read_bytes() for file in files)
+            self.channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert))
+        else:
+            self.channel = grpc.insecure_channel(address)
         self.pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
 
     def call(self, path, body, token=None):
@@ -123,8 +132,8 @@ def same(found, wanted):
         raise AssertionError(f"found {found!r}, wanted {wanted!r}")
 
 
-def tour(catalog_address, crm_address):
-    catalog, crm = Service(catalog_address), Service(crm_address)
+def tour(catalog_address, crm_address, files=()):
+    catalog, crm = Service(catalog_address, files), Service(crm_address, files)
     reflected(catalog, CATALOG_SERVICES)
     reflected(crm, CRM_SERVICES)
     healthy(catalog, "tenantry.catalog.v1.CompanyService")
@@ -230,6 +239,8 @@ def main(words):
     match words:
         case ["tour", catalog, crm]:
             tour(catalog, crm)
+        case ["tour", catalog, crm, ca, cert, key]:
+            tour(catalog, crm, (ca, cert, key))
         case ["unavailable", catalog]:
             unavailable(catalog)
         case _:

@@ -26,15 +26,15 @@ per_engine!(
     transactions_are_filtered_and_sorted,
 );
 
-fn kes(units: i64, nanos: i32) -> Money {
+pub(crate) fn kes(units: i64, nanos: i32) -> Money {
     Money { currency_code: "KES".into(), units, nanos }
 }
 
-fn nanos(money: &Option<Money>) -> i128 {
+pub(crate) fn nanos(money: &Option<Money>) -> i128 {
     money.as_ref().map_or(0, |money| i128::from(money.units) * 1_000_000_000 + i128::from(money.nanos))
 }
 
-fn payment(external_id: &str, amount: Money) -> Transaction {
+pub(crate) fn payment(external_id: &str, amount: Money) -> Transaction {
     Transaction {
         provider: "mpesa".into(),
         external_id: external_id.into(),
@@ -45,23 +45,23 @@ fn payment(external_id: &str, amount: Money) -> Transaction {
     }
 }
 
-struct Till<'a> {
+pub(crate) struct Till<'a> {
     sandbox: &'a Sandbox,
     owner: &'a Owner,
-    transactions: TransactionServiceClient<ServiceChannel>,
+    pub(crate) transactions: TransactionServiceClient<ServiceChannel>,
 }
 
 impl<'a> Till<'a> {
-    fn new(sandbox: &'a Sandbox, owner: &'a Owner) -> anyhow::Result<Self> {
+    pub(crate) fn new(sandbox: &'a Sandbox, owner: &'a Owner) -> anyhow::Result<Self> {
         Ok(Self { sandbox, owner, transactions: sandbox.clients().transactions()? })
     }
 
-    async fn book(&mut self, transaction: Transaction) -> Result<Transaction, Status> {
+    pub(crate) async fn book(&mut self, transaction: Transaction) -> Result<Transaction, Status> {
         let request = CreateTransactionRequest { transaction: Some(transaction) };
         Ok(self.transactions.create_transaction(self.owner.request(request)).await?.into_inner())
     }
 
-    async fn refund(&mut self, id: &str, external_id: &str) -> Result<Transaction, Status> {
+    pub(crate) async fn refund(&mut self, id: &str, external_id: &str) -> Result<Transaction, Status> {
         let request =
             RefundTransactionRequest { id: id.into(), external_id: external_id.into(), message: String::new() };
         Ok(self.transactions.refund_transaction(self.owner.request(request)).await?.into_inner())
@@ -73,17 +73,17 @@ impl<'a> Till<'a> {
         Ok(self.sandbox.clients().debts()?.create_debt(request).await.map(tonic::Response::into_inner))
     }
 
-    async fn debt(&mut self, id: &str) -> anyhow::Result<Debt> {
+    pub(crate) async fn debt(&mut self, id: &str) -> anyhow::Result<Debt> {
         let request = self.owner.request(GetDebtRequest { id: id.into() });
         Ok(self.sandbox.clients().debts()?.get_debt(request).await?.into_inner())
     }
 
-    async fn balances(&mut self, person: &str) -> anyhow::Result<Vec<Balance>> {
+    pub(crate) async fn balances(&mut self, person: &str) -> anyhow::Result<Vec<Balance>> {
         let request = self.owner.request(ListBalancesRequest { person_id: person.into() });
         Ok(self.transactions.list_balances(request).await?.into_inner().balances)
     }
 
-    async fn list(&mut self, request: ListTransactionsRequest) -> anyhow::Result<Vec<Transaction>> {
+    pub(crate) async fn list(&mut self, request: ListTransactionsRequest) -> anyhow::Result<Vec<Transaction>> {
         let (mut all, mut request) = (Vec::new(), request);
         loop {
             let page = self.transactions.list_transactions(self.owner.request(request.clone())).await?.into_inner();
@@ -263,10 +263,10 @@ async fn what_cannot_be_counted_or_mixed_is_refused(sandbox: &Sandbox) -> anyhow
 }
 
 /// A seeded generator (xorshift64*).
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
+    pub(crate) fn roll(&mut self, below: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

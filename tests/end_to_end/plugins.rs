@@ -30,7 +30,8 @@ per_engine!(
 
 const SMS: &str = "sms";
 const FIRST: &str = "m20260101_000100_templates";
-const NEWEST: &str = "m20260101_000200_outbox";
+const SECOND: &str = "m20260101_000200_outbox";
+const NEWEST: &str = "m20260101_000300_delivery";
 
 /// A company, and an operator who gives it plugins.
 struct Setup<'s> {
@@ -124,6 +125,21 @@ pub(crate) async fn registered(sandbox: &Sandbox) -> anyhow::Result<()> {
         Ok((!listed.into_inner().plugins.is_empty()).then_some(()))
     })
     .await
+}
+
+/// Installs a plugin.
+pub(crate) async fn with_plugin(sandbox: &Sandbox, owner: &Owner, plugin: &str) -> anyhow::Result<()> {
+    registered(sandbox).await?;
+    let made = install(sandbox, owner, &owner.company.id, plugin, "").await?;
+    anyhow::ensure!(made.state() == PluginState::Installed, "{made:?}");
+    Ok(())
+}
+
+pub(crate) async fn uninstall(sandbox: &Sandbox, owner: &Owner, plugin: &str) -> anyhow::Result<()> {
+    let company_id = owner.company.id.clone();
+    let request = UninstallPluginRequest { company_id, plugin: plugin.into(), drop_data: false };
+    sandbox.clients().plugins()?.uninstall_plugin(owner.request(request)).await?;
+    Ok(())
 }
 
 async fn install(
@@ -242,7 +258,7 @@ async fn a_database_made_afresh_has_its_plugins_again(sandbox: &Sandbox) -> anyh
     };
     let back = RollbackRequest { target: setup.target(SMS), scope: Some(scope), force: true };
     let back = sandbox.migrations()?.rollback(setup.operator.request(back)).await?.into_inner();
-    assert_eq!((back.set.as_str(), back.to_version.as_str()), ("plugin_sms", FIRST));
+    assert_eq!((back.set.as_str(), back.to_version.as_str()), ("plugin_sms", SECOND));
     Ok(())
 }
 

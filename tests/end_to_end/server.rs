@@ -86,7 +86,7 @@ impl KeyService for Handler {
     }
 }
 
-struct NoKeys;
+pub(crate) struct NoKeys;
 
 #[async_trait]
 impl KeySource for NoKeys {

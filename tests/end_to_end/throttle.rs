@@ -15,6 +15,7 @@ per_engine!(
     whether_there_is_an_account_makes_no_difference,
     a_thousand_at_once_count_as_a_thousand,
     a_stolen_token_does_not_become_a_password,
+    a_lockout_is_an_event_when_it_begins_and_names_nobody_by_address,
 );
 
 async fn sign_in(at: Clients, email: &str, password: &str, from: &str) -> Result<(), Status> {
@@ -81,6 +82,38 @@ async fn whether_there_is_an_account_makes_no_difference(sandbox: &Sandbox) -> a
     }
     let digests = sandbox.ask_central("SELECT digest FROM sign_in_failures").await?;
     assert!(digests.iter().all(|digest| digest.len() == 64 && !digest.contains('@')));
+    Ok(())
+}
+
+/// The failures before it and after it are none, and the event has no address and no password in it.
+async fn a_lockout_is_an_event_when_it_begins_and_names_nobody_by_address(sandbox: &Sandbox) -> anyhow::Result<()> {
+    let at = sandbox.clients();
+    let owner = Owner::of_new_company(sandbox, "Locked").await?;
+    let begun = async || sandbox.ask_central("SELECT kind FROM events WHERE kind = 'sign_in.locked'").await;
+    let past = if sandbox.on_server().is_some() { "'2026-01-01 00:00:00'" } else { "'2026-01-01T00:00:00+00:00'" };
+    let wait_over = format!("UPDATE sign_in_failures SET blocked_until = {past} WHERE blocked_until IS NOT NULL");
+    assert_eq!(guess(at, &owner.email, 5, "").await, [WRONG; 5]);
+    assert_eq!(begun().await?.len(), 0);
+    assert_eq!(guess(at, &owner.email, 1, "").await, [WRONG]);
+    assert_eq!(begun().await?.len(), 1);
+    sandbox.run_in_central(&wait_over).await?;
+    assert_eq!(guess(at, &owner.email, 1, "").await, [WRONG]);
+    assert_eq!(begun().await?.len(), 1, "it goes on, and has not begun again");
+    // The sixth may be right, and then there is no lockout.
+    sandbox.run_in_central(&wait_over).await?;
+    login(sandbox, &owner.email).await?;
+    assert_eq!(guess(at, &owner.email, 5, "").await, [WRONG; 5]);
+    login(sandbox, &owner.email).await?;
+    assert_eq!(begun().await?.len(), 1);
+    // Of an account that there is not, it is told too: the answer takes as long.
+    assert_eq!(guess(at, &fresh_email(), 6, "").await, [WRONG; 6]);
+    let sql = "SELECT CAST(payload AS CHAR(4000)) FROM events WHERE kind = 'sign_in.locked' ORDER BY sequence";
+    let told = sandbox.ask_central(sql).await?;
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().all(|payload| payload.contains("account_at_address") && !payload.contains('@')), "{told:?}");
+    assert!(told[0].contains("\"user_id\"") && told[1].contains("null"), "{told:?}");
+    let signed_in = sandbox.ask_central("SELECT kind FROM events WHERE kind = 'user.signed_in'").await?;
+    assert_eq!(signed_in.len(), 3, "one for each, and none for those that failed");
     Ok(())
 }
 

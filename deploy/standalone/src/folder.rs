@@ -79,14 +79,11 @@ impl DataFolder {
             .mode(0o700)
             .create(&keys)
             .map_err(|source| FolderError::File { path: keys.clone(), source })?;
-        let files = ServiceKeyFiles {
-            service_key_file: keys.join(format!("{service}.pem")),
-            trusted_services_file: keys.join("services.json"),
-        };
-        if !files.service_key_file.exists() {
-            create_service_key(service, &files.service_key_file, &files.trusted_services_file)?;
+        let (key, trusted) = (keys.join(format!("{service}.pem")), keys.join("services.json"));
+        if !key.exists() {
+            create_service_key(service, &key, &trusted)?;
         }
-        Ok(files)
+        Ok(ServiceKeyFiles { service_key_file: Some(key), trusted_services_file: Some(trusted) })
     }
 
     /// The file with the key-encryption key, made at the first start.

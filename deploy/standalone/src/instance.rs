@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use catalog::{BootstrapError, Catalog, CatalogConfig, CentralConfig, SealingConfig};
+use catalog::{BootstrapError, Catalog, CatalogConfig, CentralConfig, IssuerSettings, SealingConfig};
 use migrator::{CentralUrls, Migrator, MigratorConfig};
 use tenantry_migration::MigrationSet;
 use tenantry_rpc::Shutdown;
@@ -43,7 +43,7 @@ pub struct Beside {
 }
 
 /// Settings of an instance that are not the services' defaults. Times that nobody waits for in a test.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tuning {
     /// For how long a rotated database credential goes on working, in seconds.
     pub credential_drain_s: Option<u64>,
@@ -57,6 +57,8 @@ pub struct Tuning {
     pub events_sweep_ms: Option<u64>,
     /// How long a signing key signs, and how long it is published before, in seconds.
     pub key_rotation_s: Option<(u32, u32)>,
+    /// How the catalog deals with issuers of other tokens.
+    pub issuers: Option<IssuerSettings>,
 }
 
 impl Tuning {
@@ -68,6 +70,7 @@ impl Tuning {
         events_kept_days: None,
         events_sweep_ms: None,
         key_rotation_s: None,
+        issuers: None,
     };
 }
 
@@ -123,7 +126,7 @@ impl Instance {
     /// the control plane, then the services.
     pub async fn start(folder: DataFolder, config: InstanceConfig) -> anyhow::Result<Self> {
         let (tuning, beside) = (config.tuning, config.beside);
-        let plan = Plan::of(&folder, config.databases, tuning)?;
+        let plan = Plan::of(&folder, config.databases, tuning.clone())?;
         migrator::migrate_central(&plan.urls).await.context("the control plane's databases are not ready")?;
         let credential_file = folder.join("operator-credential");
         bootstrap(&plan.urls.central_database_url, &credential_file).await?;
@@ -146,7 +149,7 @@ impl Instance {
         let catalog = Catalog::start(catalog, catalog_port).await?;
         let plugins = [migrator::sets::plugins()?, beside.plugins].concat();
         let migrator = Migrator::start_with(plan.migrator(&folder, addresses)?, migrator_port, plugins).await?;
-        let crm = crm::start(crm_config(&folder, addresses, tuning)?, crm_port).await?;
+        let crm = crm::start(crm_config(&folder, addresses, &tuning)?, crm_port).await?;
 
         let shutdown = Shutdown::new();
         let (for_catalog, for_migrator, for_crm) = (shutdown.clone(), shutdown.clone(), shutdown.clone());
@@ -241,6 +244,7 @@ impl Plan {
         config.credential_drain_s = self.tuning.credential_drain_s.unwrap_or(config.credential_drain_s);
         config.events.events_kept_days = self.tuning.events_kept_days.unwrap_or(config.events.events_kept_days);
         config.events.events_sweep_ms = self.tuning.events_sweep_ms.unwrap_or(config.events.events_sweep_ms);
+        config.issuers = self.tuning.issuers.clone().unwrap_or_default();
         for server in &self.servers {
             let public = format!("{}={}", server.name, server.public_url);
             config.database_servers.push(public.parse().map_err(anyhow::Error::msg)?);
@@ -268,7 +272,7 @@ impl Plan {
     }
 }
 
-fn crm_config(folder: &DataFolder, addresses: Addresses, tuning: Tuning) -> anyhow::Result<TenantServiceConfig> {
+fn crm_config(folder: &DataFolder, addresses: Addresses, tuning: &Tuning) -> anyhow::Result<TenantServiceConfig> {
     let mut config = TenantServiceConfig::at(addresses.crm, Mode::Dev, folder.identity(crm::NAME)?);
     config.catalog_address = format!("http://{}", addresses.catalog);
     config.issuer = issuer(addresses);

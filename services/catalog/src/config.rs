@@ -12,6 +12,7 @@ use url::Url;
 use crate::app::changes::WatchSettings;
 use crate::app::event_log::EventSettings;
 use crate::app::hooks::HookConfig;
+use crate::app::issuers::IssuerSettings;
 use crate::app::keys::KeySettings;
 use crate::app::provisioning::WorkerSettings;
 use crate::app::sessions::SessionSettings;
@@ -55,6 +56,9 @@ pub struct CatalogConfig {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub throttle: ThrottleSettings,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub issuers: IssuerSettings,
 
     /// The address of the migrator.
     #[arg(long, env = "CATALOG_MIGRATOR_ADDRESS", default_value = "http://127.0.0.1:50052")]
@@ -137,6 +141,7 @@ impl CatalogConfig {
             keys: KeySettings::default(),
             sessions: SessionSettings::default(),
             throttle: ThrottleSettings::default(),
+            issuers: IssuerSettings::default(),
             migrator_address: "http://127.0.0.1:50052".to_owned(),
             issuer: "https://tenantry.invalid".to_owned(),
             database_servers: Vec::new(),

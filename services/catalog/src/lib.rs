@@ -17,6 +17,7 @@ mod store;
 pub use app::changes::WatchSettings;
 pub use app::event_log::EventSettings;
 pub use app::hooks::{HookCalls, HookConfig};
+pub use app::issuers::IssuerSettings;
 pub use app::keys::{KeySettings, KeyringError};
 pub use app::operators::BootstrapError;
 pub use app::provisioning::WorkerSettings;

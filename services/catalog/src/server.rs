@@ -9,6 +9,7 @@ use tenantry_api::catalog::v1::api_key_service_server::ApiKeyServiceServer;
 use tenantry_api::catalog::v1::company_service_server::CompanyServiceServer;
 use tenantry_api::catalog::v1::database_server_service_server::DatabaseServerServiceServer;
 use tenantry_api::catalog::v1::event_service_server::EventServiceServer;
+use tenantry_api::catalog::v1::issuer_service_server::IssuerServiceServer;
 use tenantry_api::catalog::v1::key_service_server::KeyServiceServer;
 use tenantry_api::catalog::v1::membership_service_server::MembershipServiceServer;
 use tenantry_api::catalog::v1::operator_service_server::OperatorServiceServer;
@@ -18,12 +19,11 @@ use tenantry_api::catalog::v1::plugin_service_server::PluginServiceServer;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
 use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
 use tenantry_ids::{IdSource, SystemIds};
-use tenantry_rpc::auth::{
-    IdentityError, KeyCache, KeyCacheConfig, ServiceIdentity, TrustedServices, Verifier, VerifierSettings,
-};
+use tenantry_rpc::auth::{IdentityError, KeyCache, KeyCacheConfig, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
-use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
+use tenantry_rpc::server::{BoundServer, Mode, ServerBuilder, ServerError};
+use tenantry_rpc::tls::{ClientTls, TlsError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -32,15 +32,16 @@ use crate::CatalogConfig;
 use crate::app::changes::{self, Changes};
 use crate::app::event_log::{self, EventLog};
 use crate::app::hooks::Hooks;
+use crate::app::issuers::IssuerKeys;
 use crate::app::keys::{Keyring, KeyringError};
 use crate::app::plugins::Installations;
 use crate::app::provisioning::{MigratorClient, Progress, Worker};
 use crate::app::rotation::Rotations;
 use crate::app::{App, Settings, servers, sweeping};
-use crate::domain::{Tail, TenantServices};
+use crate::domain::{PlainHttp, Tail, TenantServices};
 use crate::grpc::{
-    ApiKeyGrpc, CompanyGrpc, DirectoryGrpc, EventGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PasswordGrpc, PlanGrpc,
-    PluginGrpc, ServerGrpc, TenantLayer, TokenGrpc,
+    ApiKeyGrpc, CompanyGrpc, DirectoryGrpc, EventGrpc, IssuerGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PasswordGrpc,
+    PlanGrpc, PluginGrpc, ServerGrpc, TenantLayer, TokenGrpc,
 };
 use crate::http::{Discovery, KeySet};
 use crate::secrets::{Passwords, SealError};
@@ -65,6 +66,8 @@ pub enum StartError {
     Keyring(#[from] KeyringError),
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error("{0}")]
@@ -98,10 +101,11 @@ impl Catalog {
         // A wrong key-encryption key shows now, and not at the first sign-in.
         keyring.signing_key().await?;
 
-        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
-        let channel = client::open(&config.migrator_address, "migrator", Some(identity.clone()))?;
-        let hooks = Hooks::new(&config.lifecycle_hooks, &identity).map_err(StartError::Config)?;
-        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
+        let tls = ClientTls::of_service(&config.server)?;
+        let identity = config.identity.identity(NAME, &tls, clock.clone())?;
+        let channel = client::open_with(&tls, &config.migrator_address, "migrator", identity.clone())?;
+        let hooks = Hooks::new(&config.lifecycle_hooks, &tls, identity.as_ref()).map_err(StartError::Config)?;
+        let services = config.identity.trusted(&config.server.tls)?;
         let cache = KeyCacheConfig { key_refresh_ms: config.keys.key_poll_ms, ..KeyCacheConfig::default() };
         let token_keys = Arc::new(KeyCache::new(keyring.clone(), cache));
         let verifying = VerifierSettings {
@@ -111,6 +115,14 @@ impl Catalog {
         };
         let verifier = Verifier::new(verifying, token_keys.clone(), services, clock.clone());
 
+        let plain_http = match config.server.mode {
+            Mode::Dev => PlainHttp::OnLoopback,
+            Mode::Production => PlainHttp::Never,
+        };
+        let tasks = TaskTracker::new();
+        let issuer_keys =
+            IssuerKeys::new(config.issuers.clone(), plain_http, tasks.clone()).map_err(StartError::Config)?;
+
         let app = Arc::new(App {
             db,
             clock,
@@ -119,6 +131,7 @@ impl Catalog {
             passwords: Passwords::new(&config.passwords).map_err(|error| StartError::Config(error.to_string()))?,
             keyring,
             token_keys,
+            issuer_keys,
             progress: Progress::new(),
             rotations: Progress::new(),
             installations: Progress::new(),
@@ -126,7 +139,7 @@ impl Catalog {
             migrator: MigratorClient::new(channel),
             hooks,
             event_log: EventLog::new(config.events.clone()),
-            tasks: TaskTracker::new(),
+            tasks,
             stopping: Shutdown::new(),
             settings,
         });
@@ -206,6 +219,7 @@ fn settings_of(config: &CatalogConfig) -> Result<Settings, StartError> {
         invitation_lifetime: Duration::from_secs(config.invitation_lifetime_s),
         impersonation_lifetime: Duration::from_secs(config.impersonation_lifetime_s.into()),
         api_keys_per_company: config.api_keys_per_company,
+        issuer_leeway: config.issuers.leeway(),
         deletion_grace: Duration::from_hours(24 * u64::from(config.deletion_grace_days)),
         credential_drain: Duration::from_secs(config.credential_drain_s),
     })
@@ -219,6 +233,7 @@ fn services_of(server: ServerBuilder, app: &Arc<App>) -> ServerBuilder {
         .service(OperatorServiceServer::new(OperatorGrpc(app.clone())))
         .service(MembershipServiceServer::new(MembershipGrpc(app.clone())))
         .service(PasswordServiceServer::new(PasswordGrpc(app.clone())))
+        .service(IssuerServiceServer::new(IssuerGrpc(app.clone())))
         .service(KeyServiceServer::new(KeyGrpc(app.clone())))
         .service(DatabaseServerServiceServer::new(ServerGrpc(app.clone())))
         .service(PlanServiceServer::new(PlanGrpc(app.clone())))

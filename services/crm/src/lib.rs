@@ -10,4 +10,4 @@ mod server;
 mod store;
 
 pub use server::{NAME, start};
-pub use store::SCHEMA;
+pub use store::{PLUGINS, SCHEMA};

@@ -52,7 +52,8 @@ impl Command {
         match self {
             Command::Serve { config, telemetry } => {
                 let (server, plugins) = (config.server.clone(), plugins?);
-                let start = async |port| Ok(Migrator::start_with(*config, port, plugins).await?);
+                // Boxed: with what is around it, the future's type is deeper than a release build goes.
+                let start = async |port| Ok(Box::pin(Migrator::start_with(*config, port, plugins)).await?);
                 command::serve(NAME, &telemetry, &server, start).await
             }
             Command::MigrateCentral { urls } => migrate_central(&urls).await,

@@ -12,10 +12,11 @@ use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_migration::{MigrationError, MigrationSet};
-use tenantry_rpc::auth::{IdentityError, KeyCache, ServiceIdentity, TrustedServices, Verifier, VerifierSettings};
+use tenantry_rpc::auth::{IdentityError, KeyCache, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
+use tenantry_rpc::tls::{ClientTls, TlsError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -49,6 +50,8 @@ pub enum StartError {
     DatabaseServer(String),
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
@@ -85,9 +88,10 @@ impl Migrator {
             .map_err(|error| StartError::DatabaseServer(error.to_string()))?;
 
         let control_databases = control_databases(&config);
-        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
-        let identity = Arc::new(ServiceIdentity::load(NAME, &config.identity.service_key_file, clock.clone())?);
-        let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
+        let services = config.identity.trusted(&config.server.tls)?;
+        let tls = ClientTls::of_service(&config.server)?;
+        let identity = config.identity.identity(NAME, &tls, clock.clone())?;
+        let catalog = client::open_with(&tls, &config.catalog_address, "catalog", identity)?;
         let keys = Arc::new(KeyCache::of_catalog(catalog.clone(), config.token_keys));
         let settings = VerifierSettings {
             issuer: config.issuer.clone(),

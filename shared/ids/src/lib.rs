@@ -127,6 +127,8 @@ ids! {
     ApiKeyId = "api_key";
     /// Who works in a company: a user or a machine, with the one's id or the other's.
     PrincipalId = "user or API key";
+    /// Somebody else who issues tokens that are exchanged for ours.
+    IssuerId = "issuer";
     /// A signing key.
     KeyId = "key";
     /// An event of the catalog's log.
@@ -157,6 +159,14 @@ ids! {
     TicketCommentId = "ticket comment";
     /// What tickets are about.
     TicketCategoryId = "ticket category";
+    /// Something that a company sells.
+    ApplianceId = "appliance";
+    /// An appliance that was sold.
+    SaleId = "sale";
+    /// What text messages are written from.
+    SmsTemplateId = "sms template";
+    /// A text message.
+    SmsId = "sms";
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ impl Run {
         }
     }
 
+    /// What its sessions are called on a server (PostgreSQL's `application_name`): whom others wait for.
+    pub fn session_name(&self) -> String {
+        format!("tenantry run {}", self.id)
+    }
+
     #[must_use]
     pub fn lock_wait(self, lock_wait: Duration) -> Self {
         Self { lock_wait, ..self }
@@ -87,28 +92,6 @@ pub async fn migrate(
 ) -> Result<Applied, MigrationError> {
     set.must_contain(target)?;
     reach(db, set, Goal::Up { target }, run).await
-}
-
-/// As [`migrate`], for a database that is believed to be at `from`. On PostgreSQL one message then does everything, the
-/// look into the ledger included; where the belief was wrong that message changes nothing, and it goes on as [`migrate`]
-/// does.
-///
-/// # Errors
-/// Those of [`migrate`].
-pub async fn migrate_from(
-    db: &DatabaseConnection,
-    set: &MigrationSet,
-    from: &str,
-    target: Option<&str>,
-    run: &Run,
-) -> Result<Applied, MigrationError> {
-    set.must_contain(target)?;
-    if Engine::of(db.get_database_backend()) == Engine::Postgres
-        && let Some(applied) = postgres::reach_from(db, set, from, target, run).await?
-    {
-        return Ok(applied);
-    }
-    migrate(db, set, target, run).await
 }
 
 pub(crate) async fn reach(

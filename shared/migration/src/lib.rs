@@ -51,6 +51,7 @@
 //! cancelled, close that pool: on MariaDB the lock lives as long as the session.
 
 mod apply;
+mod at_once;
 mod baseline;
 mod catalogue;
 pub mod columns;
@@ -75,7 +76,8 @@ mod step;
 mod version;
 mod wipe;
 
-pub use apply::{Applied, Done, Run, migrate, migrate_from};
+pub use apply::{Applied, Done, Run, migrate};
+pub use at_once::migrate_at_once;
 pub use baseline::{baseline, baseline_versions, ledger_sets};
 pub use catalogue::{
     CatalogueObject, CatalogueOptions, DATABASE, Difference, Finding, ObjectKind, TENANT, catalogue, compare,

@@ -50,7 +50,8 @@ pub(crate) async fn reach(
         }
         let head = Head { set, create: !present, seen: Seen::Rows(status.applied.len()), run };
         let outcome = if first.is_batchable() && !one_by_one {
-            batch(db, &head, chunk, run).await
+            let sent = db.execute_unprepared(&message(&head, chunk, run)).await;
+            outcome_of(sent.map(drop), chunk, run)
         } else {
             transaction(db, &head, chunk, run).await
         };
@@ -78,36 +79,6 @@ pub(crate) async fn reach(
     }
 }
 
-/// One message and no look beforehand, for a database whose ledger has exactly what the set has up to `from`. `None`
-/// where it has not, or where one message cannot do it: nothing was changed then, and [`reach`] finds out why.
-pub(crate) async fn reach_from(
-    db: &DatabaseConnection,
-    set: &MigrationSet,
-    from: &str,
-    target: Option<&str>,
-    run: &Run,
-) -> Result<Option<Applied>, MigrationError> {
-    let backend = db.get_database_backend();
-    let believed: Vec<_> =
-        set.versions().zip(set.recordings(backend)?).filter(|(version, _)| *version <= from).collect();
-    let Some((newest, _)) = believed.last() else { return Ok(None) };
-    let above = |version: &&str| *version > *newest && target.is_none_or(|target| *version <= target);
-    let steps = Goal::up_by(set, backend, &set.versions().filter(above).collect::<Vec<_>>())?;
-    if steps.is_empty() || !steps.iter().all(Step::is_batchable) {
-        return Ok(None);
-    }
-    let ledger = believed.iter().map(|(version, recording)| format!("{version} {}", recording.checksum));
-    let seen = Seen::Exactly(ledger.collect::<Vec<_>>().join(","));
-    match batch(db, &Head { set, create: false, seen, run }, &steps, run).await {
-        Outcome::Done => {
-            let done = steps.iter().map(|step| Done { version: step.version().to_owned() }).collect();
-            Ok(Some(Applied { done }))
-        }
-        Outcome::Locked | Outcome::Blocked | Outcome::Moved | Outcome::BatchFailed => Ok(None),
-        Outcome::Failed(error) => Err(error),
-    }
-}
-
 pub(crate) enum Outcome {
     Done,
     Locked,
@@ -122,16 +93,17 @@ pub(crate) enum Outcome {
 pub(crate) struct Head<'s> {
     pub(crate) set: &'s MigrationSet,
     pub(crate) create: bool,
-    pub(crate) seen: Seen,
+    pub(crate) seen: Seen<'s>,
     pub(crate) run: &'s Run,
 }
 
 /// What the ledger still has to be under the lock.
-pub(crate) enum Seen {
+pub(crate) enum Seen<'s> {
     /// It was read before the lock: since then nothing has come or gone.
     Rows(usize),
-    /// It was not read: versions and checksums in order.
-    Exactly(String),
+    /// It was not read, and the session began with the run's name and limits: all its versions and checksums. A fresh
+    /// session pays for every function and operator that it meets for the first time, so here they are few.
+    Exactly(Vec<(&'s str, &'s str)>),
 }
 
 impl Head<'_> {
@@ -140,53 +112,71 @@ impl Head<'_> {
         let fail_unless = |condition: String, marker: &str| {
             format!("SELECT CASE WHEN {condition} THEN 0 ELSE CAST('{marker} ' || pg_backend_pid() AS integer) END")
         };
-        let lock = fail_unless(format!("pg_try_advisory_xact_lock({ADVISORY_KEY})"), LOCKED);
+        let lock = match self.seen {
+            Seen::Rows(_) => fail_unless(format!("pg_try_advisory_xact_lock({ADVISORY_KEY})"), LOCKED),
+            // Waits no longer than for a table.
+            Seen::Exactly(_) => format!("SELECT pg_advisory_xact_lock({ADVISORY_KEY})"),
+        };
         let create = self.create.then(|| ledger::create(Engine::Postgres));
         let of_set = format!("FROM {LEDGER} WHERE \"set\" = '{}'", self.set.name());
         let as_seen = match &self.seen {
             Seen::Rows(rows) => format!("(SELECT count(*) {of_set}) = {rows}"),
-            Seen::Exactly(text) => format!(
-                "(SELECT string_agg(version || ' ' || checksum, ',' ORDER BY version COLLATE \"C\") {of_set}) = '{text}'"
-            ),
+            Seen::Exactly(believed) => {
+                let alike = believed
+                    .iter()
+                    .map(|(version, checksum)| format!("version = '{version}' AND checksum = '{checksum}'"));
+                let alike = alike.collect::<Vec<_>>().join(" OR ");
+                let rows = believed.len();
+                format!("(SELECT count(*) = {rows} AND count(CASE WHEN {alike} THEN 1 END) = {rows} {of_set})")
+            }
         };
-        let name = Some(format!("SET LOCAL application_name = 'tenantry run {}'", self.run.id));
-        let patience = Some(format!("SET LOCAL lock_timeout = {}", self.run.lock_timeout.as_millis()));
-        let time = Some(statement_timeout(self.run.statement_timeout));
-        [name, patience, time, Some(lock), create, Some(fail_unless(as_seen, MOVED))].into_iter().flatten()
+        let session = matches!(self.seen, Seen::Rows(_)).then(|| {
+            [
+                format!("SET LOCAL application_name = '{}'", self.run.session_name()),
+                format!("SET LOCAL lock_timeout = {}", self.run.lock_timeout.as_millis()),
+                statement_timeout(self.run.statement_timeout),
+            ]
+        });
+        let guarded = [Some(lock), create, Some(fail_unless(as_seen, MOVED))];
+        session.into_iter().flatten().chain(guarded.into_iter().flatten())
     }
 }
 
-async fn batch(db: &DatabaseConnection, head: &Head<'_>, chunk: &[Step<'_>], run: &Run) -> Outcome {
+pub(crate) fn message(head: &Head<'_>, chunk: &[Step<'_>], run: &Run) -> String {
     let first = chunk.first().map_or("", |step| step.version());
-    let elapsed = format!(
-        "greatest(0, (extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::bigint - \
+    // Of the message so far, less what its earlier migrations have taken.
+    let so_far = "(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::bigint";
+    let since_the_last = format!(
+        "greatest(0, {so_far} - \
          (SELECT coalesce(sum(duration_ms), 0) FROM {LEDGER} WHERE \"set\" = '{}' AND run = {} AND version COLLATE \"C\" >= '{first}'))",
         head.set.name(),
         literal::uuid(Engine::Postgres, run.id),
     );
     let steps = chunk.iter().flat_map(|step| {
-        let row = step.ledger(Engine::Postgres, head.set, &elapsed, run);
+        let elapsed = if step.version() == first { so_far } else { &since_the_last };
+        let row = step.ledger(Engine::Postgres, head.set, elapsed, run);
         let own = step.migration.own_statement_timeout();
         let (limit, back) = (own.map(statement_timeout), own.map(|_| statement_timeout(run.statement_timeout)));
         limit.into_iter().chain(step.statements.iter().cloned()).chain([row]).chain(back)
     });
-    let message = join(head.statements().chain(steps));
-    match db.execute_unprepared(&message).await {
-        Ok(_) => Outcome::Done,
-        Err(error) => guard(&error).unwrap_or_else(|| match chunk {
-            // Not run again to find the statement: that would hold its locks as long once more.
-            [first, rest @ ..] if Limit::of(&error) == Some(Limit::Time) => Outcome::Failed(match rest.last() {
-                None => first.timed_out(run),
-                Some(last) => {
-                    let version = format!("{} to {}", first.version(), last.version());
-                    MigrationError::TimedOut { version, limit: run.statement_timeout }
-                }
-            }),
-            _ if is_statements_fault(&error) => Outcome::BatchFailed,
-            [only] => Outcome::Failed(only.failed(None)(error)),
-            _ => Outcome::Failed(MigrationError::Database { doing: "running a batch of migrations", source: error }),
+    join(head.statements().chain(steps))
+}
+
+pub(crate) fn outcome_of(sent: Result<(), DbErr>, chunk: &[Step<'_>], run: &Run) -> Outcome {
+    let Err(error) = sent else { return Outcome::Done };
+    guard(&error).unwrap_or_else(|| match chunk {
+        // Not run again to find the statement: that would hold its locks as long once more.
+        [first, rest @ ..] if Limit::of(&error) == Some(Limit::Time) => Outcome::Failed(match rest.last() {
+            None => first.timed_out(run),
+            Some(last) => {
+                let version = format!("{} to {}", first.version(), last.version());
+                MigrationError::TimedOut { version, limit: run.statement_timeout }
+            }
         }),
-    }
+        _ if is_statements_fault(&error) => Outcome::BatchFailed,
+        [only] => Outcome::Failed(only.failed(None)(error)),
+        _ => Outcome::Failed(MigrationError::Database { doing: "running a batch of migrations", source: error }),
+    })
 }
 
 /// In milliseconds, as PostgreSQL takes it; each statement of a message has its own.

@@ -20,6 +20,7 @@ mod lifecycle;
 mod origin;
 pub mod paging;
 pub mod server;
+pub mod tls;
 mod validation;
 
 pub use clock::{Clock, SystemClock};

@@ -64,7 +64,8 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
         LogFormat::Pretty => logs.with_target(false).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
     };
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("tenantry"));
+    // Busy and idle times are a clock's reading at every poll of every future.
+    let spans = tracing_opentelemetry::layer().with_tracked_inactivity(false).with_tracer(provider.tracer("tenantry"));
     // The filter is the logs' alone: a quiet log must not lose spans.
     tracing_subscriber::registry()
         .with(logs.with_filter(filter))

@@ -90,11 +90,8 @@ pub(crate) fn limits(wire: Option<TenantLimits>) -> Limits {
 }
 
 pub(crate) fn plugins(wire: Vec<InstalledTenantPlugin>) -> Arc<[InstalledPlugin]> {
-    let one = |plugin: InstalledTenantPlugin| InstalledPlugin {
-        name: plugin.name.into_boxed_str(),
-        schema_version: plugin.schema_version.into_boxed_str(),
-    };
-    wire.into_iter().map(one).collect()
+    let installed = wire.into_iter();
+    installed.map(|InstalledTenantPlugin { name, schema_version }| InstalledPlugin { name, schema_version }).collect()
 }
 
 pub(crate) fn state(state: CompanyState) -> Option<TenantState> {

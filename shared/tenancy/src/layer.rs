@@ -9,38 +9,18 @@ use tenantry_store::{driver, is_unavailable};
 use tokio::time::Instant;
 use tonic::Status;
 
+use crate::gate::SchemaGate;
 use crate::handle::{AccessGuard, TenantAccess};
 use crate::limits::{Limiter, Refused, Turn};
 use crate::{
-    CachedDirectory, CheckoutError, Directory, InstalledPlugin, LimitConfig, Placement, Pools, ResolveError,
-    Revocations, TenancyError, TenantDb, TenantState,
+    CachedDirectory, CheckoutError, Directory, LimitConfig, Placement, Pools, ResolveError, Revocations, TenancyError,
+    TenantDb, TenantState,
 };
 
 /// How long a caller waits before another try when something is away.
 const SOON: Duration = Duration::from_secs(1);
 /// How long a caller waits for the end of a maintenance, where nobody has said it.
 const MAINTENANCE: Duration = Duration::from_secs(30);
-/// `mYYYYMMDD_HHMMSS`: what of a migration's name orders it.
-const VERSION_BYTES: usize = 16;
-
-/// The versions of the tenant schema that a service works with, both included.
-#[derive(Debug, Clone, Copy)]
-pub struct SchemaRange {
-    /// The oldest migration that the service needs.
-    pub oldest: &'static str,
-    /// The newest migration that the service knows.
-    pub newest: &'static str,
-}
-
-/// The tables that a service works on, and the versions of them that it works with.
-#[derive(Debug, Clone, Copy)]
-pub enum Schema {
-    /// The tenants' own set.
-    Tenant(SchemaRange),
-    /// The set of the plugin of this name, which the tenant must have installed.
-    Plugin(&'static str, SchemaRange),
-}
-
 /// What ends with a request.
 struct UnderWay {
     _access: AccessGuard,
@@ -52,7 +32,7 @@ pub struct TenancyLayer {
     directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
     revocations: Arc<Revocations>,
     pools: Arc<Pools>,
-    schema: Schema,
+    gate: SchemaGate,
     limiter: Arc<Limiter>,
 }
 
@@ -63,19 +43,19 @@ impl TenancyLayer {
         directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
         revocations: Arc<Revocations>,
         pools: Arc<Pools>,
-        schema: Schema,
+        gate: impl Into<SchemaGate>,
         limits: &LimitConfig,
     ) -> Self {
-        Self { directory, revocations, pools, schema, limiter: Arc::new(Limiter::new(limits)) }
+        Self { directory, revocations, pools, gate: gate.into(), limiter: Arc::new(Limiter::new(limits)) }
     }
 
-    async fn placement(&self, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
+    async fn placement(&self, context: &Context, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
         let placement = self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)?;
-        let serves = placement.state == TenantState::Active && self.schema.check(&placement).is_ok();
+        let serves = placement.state == TenantState::Active && self.gate.check(context.plugin(), &placement).is_ok();
         if serves && claims.access_epoch() <= placement.access_epoch {
             return Ok(placement);
         }
-        // What is remembered is older than the token, or may be older than the state or a migration.
+        // What is remembered is older than the token, or may be older than the state, a migration or an installation.
         if claims.access_epoch() > placement.access_epoch {
             self.directory.refresh(claims.tenant()).await;
         } else {
@@ -85,7 +65,7 @@ impl TenancyLayer {
     }
 
     async fn access(&self, context: &Context, claims: &UserClaims) -> Result<(TenantAccess, UnderWay), Error> {
-        let placement = self.placement(claims).await?;
+        let placement = self.placement(context, claims).await?;
         // State before epoch: a suspended company's token says so.
         check_state(placement.state, placement.maintenance_retry)?;
         if claims.access_epoch() < placement.access_epoch {
@@ -94,10 +74,7 @@ impl TenancyLayer {
         if self.revocations.refuse(claims) {
             return Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"));
         }
-        self.schema.check(&placement)?;
-        if let Some(plugin) = context.plugin() {
-            installed(plugin, &placement)?;
-        }
+        self.gate.check(context.plugin(), &placement)?;
         let turn = self.limiter.begin(claims.tenant(), placement.limits, Instant::now()).map_err(refuse_turn)?;
         let (access, guard) = TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
             .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))?;
@@ -133,38 +110,6 @@ impl<T> TenantCall for Call<T> {
     }
 }
 
-impl From<SchemaRange> for Schema {
-    fn from(range: SchemaRange) -> Self {
-        Self::Tenant(range)
-    }
-}
-
-impl Schema {
-    fn check(&self, placement: &Placement) -> Result<(), Error> {
-        match self {
-            Self::Tenant(range) => range.check(&placement.schema_version),
-            Self::Plugin(name, range) => range.check(&installed(name, placement)?.schema_version),
-        }
-    }
-}
-
-impl SchemaRange {
-    fn check(&self, version: &str) -> Result<(), Error> {
-        let stamp = |version: &'_ str| version.get(..VERSION_BYTES).unwrap_or(version).to_owned();
-        if stamp(version) < stamp(self.oldest) {
-            let message =
-                "the company's database is older than this service works with; its operator has to migrate it";
-            return Err(Error::new(Reason::SchemaTooOld, message));
-        }
-        if stamp(version) > stamp(self.newest) {
-            let message =
-                "the company's database is newer than this service works with; its operator has to upgrade the service";
-            return Err(Error::new(Reason::SchemaTooNew, message));
-        }
-        Ok(())
-    }
-}
-
 fn check_state(state: TenantState, maintenance_retry: Option<Duration>) -> Result<(), Error> {
     let (reason, message) = match state {
         TenantState::Active => return Ok(()),
@@ -185,13 +130,6 @@ fn check_state(state: TenantState, maintenance_retry: Option<Duration>) -> Resul
         | TenantState::Failed
         | TenantState::Deleted
         | TenantState::Purged => error,
-    })
-}
-
-fn installed<'p>(plugin: &str, placement: &'p Placement) -> Result<&'p InstalledPlugin, Error> {
-    placement.plugins.iter().find(|installed| *installed.name == *plugin).ok_or_else(|| {
-        let message = format!("the company has not installed the plugin {plugin}; one of its admins can");
-        Error::new(Reason::PluginNotInstalled, message).with("plugin", plugin)
     })
 }
 
@@ -261,51 +199,4 @@ fn unreachable(error: TenancyError) -> Error {
     Error::new(Reason::TenantDatabaseUnavailable, "the company's database cannot be reached; try again")
         .retry_after(SOON)
         .caused_by(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_schema_gate_is_open_from_the_oldest_to_the_newest() {
-        let range = SchemaRange { oldest: "m20260101_000200_people", newest: "m20260101_000700_audit" };
-        let reason = |version: &str| range.check(version).err().map(|error| error.reason());
-        assert_eq!(reason("m20260101_000100_places"), Some(Reason::SchemaTooOld));
-        assert_eq!(reason(""), Some(Reason::SchemaTooOld));
-        assert_eq!(reason("m20260101_000200_people"), None);
-        assert_eq!(reason("m20260101_000700_zzz"), None);
-        assert_eq!(reason("m20260101_000701_more"), Some(Reason::SchemaTooNew));
-    }
-
-    #[test]
-    fn a_plugins_gate_looks_at_the_plugins_own_version() {
-        let range = SchemaRange { oldest: "m20261101_000100_notes", newest: "m20261101_000200_tags" };
-        let placement = |plugins: &[(&str, &str)]| Placement {
-            tenant: uuid::Uuid::nil().into(),
-            state: TenantState::Active,
-            access_epoch: 0,
-            generation: 1,
-            schema_version: "m20261101_000100_of_the_tenants".to_owned(),
-            server: "s".to_owned(),
-            database: "d".to_owned(),
-            endpoint: crate::Endpoint::Sqlite { path: "d.db".into() },
-            maintenance_retry: None,
-            limits: crate::Limits::default(),
-            plugins: plugins
-                .iter()
-                .map(|(name, version)| InstalledPlugin { name: (*name).into(), schema_version: (*version).into() })
-                .collect(),
-        };
-        let reason = |plugins: &[(&str, &str)]| {
-            Schema::Plugin("notes", range).check(&placement(plugins)).err().map(|error| error.reason())
-        };
-        assert_eq!(reason(&[]), Some(Reason::PluginNotInstalled));
-        assert_eq!(reason(&[("sms", "m20261101_000100_notes")]), Some(Reason::PluginNotInstalled));
-        assert_eq!(reason(&[("sms", ""), ("notes", "m20261101_000100_notes")]), None);
-        assert_eq!(reason(&[("notes", "m20261101_000200_tags")]), None);
-        assert_eq!(reason(&[("notes", "")]), Some(Reason::SchemaTooOld));
-        assert_eq!(reason(&[("notes", "m20261101_000201_more")]), Some(Reason::SchemaTooNew));
-        assert!(Schema::from(range).check(&placement(&[])).is_ok());
-    }
 }

@@ -40,13 +40,24 @@ pub struct Placement {
     pub plugins: Arc<[InstalledPlugin]>,
 }
 
+impl Placement {
+    /// The version of this plugin's tables; `None` where the tenant has not installed it.
+    pub fn plugin_version(&self, plugin: &str) -> Option<&str> {
+        self.plugins
+            .iter()
+            .find(|installed| installed.name == plugin)
+            .map(|installed| installed.schema_version.as_str())
+    }
+}
+
 /// A plugin that a tenant has installed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct InstalledPlugin {
-    /// Its name.
-    pub name: Box<str>,
-    /// The newest migration of its tables; empty where nobody has said it.
-    pub schema_version: Box<str>,
+    /// Its name, as an RPC's access rule has it.
+    pub name: String,
+    /// The version of its migration set that its tables are at; empty where nobody has said it.
+    pub schema_version: String,
 }
 
 /// The life of a company, as far as those who serve it care.

@@ -6,19 +6,17 @@ use std::sync::Arc;
 
 use clap::Args;
 use tenantry_ids::SystemIds;
-use tenantry_rpc::auth::{
-    IdentityError, KeyCache, KeyCacheConfig, ServiceIdentity, ServiceKeyFiles, TrustedServices, Verifier,
-    VerifierSettings,
-};
+use tenantry_rpc::auth::{IdentityError, KeyCache, KeyCacheConfig, ServiceKeyFiles, Verifier, VerifierSettings};
 use tenantry_rpc::client::{self, AddressError};
 use tenantry_rpc::command::Started;
 use tenantry_rpc::server::{BoundServer, Mode, ServerBuilder, ServerConfig, ServerError};
+use tenantry_rpc::tls::{ClientTls, TlsError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 
 use crate::{
     CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, FollowConfig, GrpcDirectory,
-    LimitConfig, PlacementCacheConfig, PoolConfig, Pools, Revocations, Schema, TenancyLayer, TenantFollower,
+    LimitConfig, PlacementCacheConfig, PoolConfig, Pools, Revocations, SchemaGate, TenancyLayer, TenantFollower,
 };
 
 /// Everything that `serve` of a tenant-aware service can be told.
@@ -91,6 +89,8 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -112,11 +112,11 @@ pub struct TenantService {
 impl TenantService {
     /// Opens everything behind the port that `listener` has. The catalog need not be there yet.
     ///
-    /// `name` is the service's audience in tokens and its identity among services; `schema` says on whose tables it
-    /// works; `register` adds the generated services, and the descriptors where they are not among ours.
+    /// `name` is the service's audience in tokens and its identity among services; `gate` says on whose tables it
+    /// works, a [`Schema`](crate::Schema) where no RPC belongs to another's plugin; `register` adds the generated services, and the descriptors where they are not among ours.
     pub async fn start(
         name: &'static str,
-        schema: impl Into<Schema>,
+        gate: impl Into<SchemaGate>,
         config: TenantServiceConfig,
         listener: TcpListener,
         register: impl FnOnce(ServerBuilder) -> ServerBuilder,
@@ -125,9 +125,10 @@ impl TenantService {
         config.pool.validate()?;
         config.follow.validate()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let identity = Arc::new(ServiceIdentity::load(name, &config.identity.service_key_file, clock.clone())?);
-        let catalog = client::open(&config.catalog_address, "catalog", Some(identity))?;
-        let services = TrustedServices::load(&config.identity.trusted_services_file)?;
+        let tls = ClientTls::of_service(&config.server)?;
+        let identity = config.identity.identity(name, &tls, clock.clone())?;
+        let catalog = client::open_with(&tls, &config.catalog_address, "catalog", identity)?;
+        let services = config.identity.trusted(&config.server.tls)?;
         let settings = VerifierSettings {
             issuer: config.issuer,
             audience: name.to_owned(),
@@ -148,7 +149,7 @@ impl TenantService {
             .is_none()
             .then(|| TenantFollower::new(catalog, directory.clone(), revocations.clone(), ids, config.follow));
         let pools = Arc::new(Pools::new(config.pool));
-        let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), schema.into(), &config.limits);
+        let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), gate, &config.limits);
         let server = register(ServerBuilder::new(name, config.server)).layer(tenancy);
         let server = server.build(Arc::new(verifier), listener).await?;
         Ok(Self { pools, keys, server, follower })

@@ -29,6 +29,10 @@ async fn scopes_are_granted_and_entities_have_tables() -> anyhow::Result<()> {
     let breaches = scopes(&sandbox, &owner.email).await?;
     hold("Every scope of an RPC is somebody's, and every scope that somebody has is an RPC's.", breaches, &[]);
 
+    // Plugins' tables are there where they are installed.
+    for plugin in ["appliances", "sms"] {
+        crate::plugins::with_plugin(&sandbox, &owner, plugin).await?;
+    }
     let mut breaches = Vec::new();
     for (service, database) in DATABASES {
         breaches.extend(entities_without_tables(service, &file(&sandbox.folder().join(database))?).await?);
@@ -47,10 +51,27 @@ fn services_know_the_newest_migrations() -> anyhow::Result<()> {
     let set = notes_migrations::set()?;
     assert_eq!((Some(notes::SCHEMA.newest), set.contains(notes::SCHEMA.oldest)), (set.head(), true), "the example's");
 
+    let plugins: std::collections::BTreeMap<_, _> =
+        migrator::sets::plugins()?.into_iter().map(|set| (set.name().to_owned(), set)).collect();
+    for (name, range) in crm::PLUGINS {
+        let set = plugins.get(&format!("plugin_{name}")).with_context(|| format!("there is no plugin {name}"))?;
+        assert_eq!(Some(range.newest), set.head(), "crm::PLUGINS has not the newest migration of {name}");
+        assert!(set.contains(range.oldest), "crm::PLUGINS names no migration of {name}");
+    }
+    let crm = AccessRules::of_services(crm_services()?.iter().map(String::as_str))?;
+    let named = crm.iter().filter_map(|(path, rule)| Some((path, rule.plugin.clone()?)));
+    let unknown: Vec<_> = named.filter(|(_, name)| crm::PLUGINS.iter().all(|(known, _)| *known != &**name)).collect();
+    assert!(unknown.is_empty(), "crm::PLUGINS has no range for the plugins of {unknown:?}");
+
     let catalog = sources(&["services/catalog/src/store"]);
     let needed = catalog.iter().find_map(|(_, text)| text.split_once("NEEDED: &str = \"")?.1.split('"').next());
     assert_eq!(needed, central.head(), "the catalog's NEEDED is not the newest central migration");
     Ok(())
+}
+
+fn crm_services() -> anyhow::Result<Vec<String>> {
+    let services = descriptor_pool()?.services().map(|service| service.full_name().to_owned());
+    Ok(services.filter(|name| name.starts_with("tenantry.crm.")).collect())
 }
 
 async fn scopes(sandbox: &Sandbox, email: &str) -> anyhow::Result<Vec<Breach>> {

@@ -58,8 +58,8 @@ impl World {
         let sandbox = Sandbox::start_beside(engine, beside).await?;
         let keys = sandbox.folder().join("data/keys");
         let identity = ServiceKeyFiles {
-            service_key_file: keys.join("notes.pem"),
-            trusted_services_file: keys.join("services.json"),
+            service_key_file: Some(keys.join("notes.pem")),
+            trusted_services_file: Some(keys.join("services.json")),
         };
         let mut config = TenantServiceConfig::at((Ipv4Addr::LOCALHOST, 0).into(), Mode::Dev, identity);
         config.catalog_address = format!("http://{}", sandbox.addresses().catalog);

@@ -4,6 +4,8 @@ mod buf;
 mod pasted;
 mod python;
 
+pub(crate) use python::tour;
+
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -17,7 +17,7 @@ async fn python_takes_the_tour(sandbox: &Sandbox) -> anyhow::Result<()> {
     took(tour).await
 }
 
-fn tour() -> anyhow::Result<Command> {
+pub(crate) fn tour() -> anyhow::Result<Command> {
     let mut python = command(tool("TENANTRY_TEST_PYTHON")?);
     // -B: leave no compiled files beside the script.
     python.arg("-B").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/tour.py"));

@@ -12,7 +12,7 @@ use crate::matrix::{ENDS_TOKENS, Rpc, World, body, rpcs};
 enum Leaves {
     /// An event of this kind.
     Event(&'static str),
-    /// Nothing: it only reads, or begins or continues somebody's own session.
+    /// Nothing: it only reads, continues somebody's own session, or is a machine at work, whose key says when it was.
     Nothing,
     /// SQLite has nothing for it; the replay sees its event on the other engines.
     Elsewhere,
@@ -38,6 +38,13 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         "CompanyService/SignOutEveryone" => Event("company.signed_out"),
         "DatabaseServerService/RegisterDatabaseServer" => Event("server.registered"),
         "DatabaseServerService/UpdateDatabaseServer" => Event("server.updated"),
+        "IssuerService/CreateIssuer" => Event("issuer.registered"),
+        "IssuerService/UpdateIssuer" => Event("issuer.updated"),
+        "IssuerService/DeleteIssuer" => Event("issuer.removed"),
+        "IssuerService/CreateIssuerCompany" => Event("issuer.company_mapped"),
+        "IssuerService/DeleteIssuerCompany" => Event("issuer.company_unmapped"),
+        "IssuerService/CreateIssuerUser" => Event("issuer.user_linked"),
+        "IssuerService/DeleteIssuerUser" => Event("issuer.user_unlinked"),
         "KeyService/RotateSigningKey" => Event("signing_key.hastened"),
         "KeyService/RevokeSigningKey" => Event("signing_key.revoked"),
         "MembershipService/InviteMember" => Event("member.invited"),
@@ -54,6 +61,7 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         "PlanService/DeletePlan" => Event("plan.deleted"),
         "TenantDirectoryService/ReportSchemaVersions" => Event("company.schema_changed"),
         "TokenService/ChangePassword" => Event("user.password_changed"),
+        "TokenService/ExchangeExternalToken" | "TokenService/Login" => Event("user.signed_in"),
         "TokenService/ExchangeToken" => Event("user.impersonated"),
         "TokenService/RevokeToken" => Event("session.ended"),
         "TokenService/SignOutEverywhere" => Event("user.signed_out"),
@@ -64,6 +72,10 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         | "DatabaseServerService/ListDatabaseServers"
         | "EventService/ListEvents"
         | "EventService/WatchEvents"
+        | "IssuerService/GetIssuer"
+        | "IssuerService/ListIssuers"
+        | "IssuerService/ListIssuerCompanies"
+        | "IssuerService/ListIssuerUsers"
         | "KeyService/GetJwks"
         | "KeyService/ListSigningKeys"
         | "MembershipService/ListMembers"
@@ -76,7 +88,6 @@ fn leaves(rpc: &str) -> Option<Leaves> {
         | "TenantDirectoryService/ResolveTenant"
         | "TenantDirectoryService/WatchTenants"
         | "TokenService/ExchangeApiKey"
-        | "TokenService/Login"
         | "TokenService/RefreshToken" => Nothing,
         _ => return None,
     })

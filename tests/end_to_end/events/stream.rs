@@ -116,7 +116,7 @@ async fn a_stream_begins_anywhere_and_tells_what_it_is_asked_for(sandbox: &Sandb
     }
     let of_one = WatchEventsRequest { company_id: one.company.id.clone(), ..beginning.clone() };
     let mut of_one = Watch::begin(sandbox, &crm, of_one).await?;
-    for kind in ["company.created", "company.activated", "company.suspended"] {
+    for kind in ["company.created", "company.activated", "user.signed_in", "company.suspended"] {
         let event = of_one.event().await?;
         assert_eq!((event.kind.as_str(), &event.company_id), (kind, &one.company.id));
     }

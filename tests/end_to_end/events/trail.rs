@@ -33,19 +33,21 @@ async fn an_event_says_who_did_what_when_and_from_where(sandbox: &Sandbox) -> an
 
     let events = list(sandbox, &operations.operator, of(&id)).await?;
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
-    assert_eq!(kinds, ["company.suspended", "company.activated", "company.created"]);
-    let [suspended, activated, created] = &events[..] else { panic!("three events") };
+    assert_eq!(kinds, ["company.suspended", "user.signed_in", "company.activated", "company.created"]);
+    let [suspended, signed_in, activated, created] = &events[..] else { panic!("four events") };
     assert!(suspended.actor.starts_with("operator:"), "{}", suspended.actor);
     assert_eq!((suspended.company_id.as_str(), suspended.trace_id.as_str()), (id.as_str(), trace));
     assert!(suspended.peer_address.starts_with("127.0.0.1:"), "{}", suspended.peer_address);
     let said = details(suspended);
     assert_eq!((said["from"].as_str(), said["to"].as_str()), (Some("ACTIVE"), Some("SUSPENDED")));
     assert_eq!((said["reason"].as_str(), said["access_epoch"].as_i64()), (Some(suspend.reason.as_str()), Some(2)));
+    assert!(signed_in.actor.starts_with("user:") && signed_in.peer_address.starts_with("127.0.0.1:"));
+    assert_eq!(details(signed_in)["method"], "password");
     // A worker's doing comes from nowhere, and the caller's trace goes on.
     assert_eq!((activated.actor.as_str(), activated.peer_address.as_str()), ("service:catalog", ""));
     assert_eq!((created.actor.as_str(), activated.trace_id.as_str()), ("anonymous", created.trace_id.as_str()));
     let times: Vec<_> = events.iter().filter_map(|event| event.occur_time).map(|at| (at.seconds, at.nanos)).collect();
-    assert!(times.is_sorted_by(|a, b| a >= b) && times.len() == 3, "{times:?}");
+    assert!(times.is_sorted_by(|a, b| a >= b) && times.len() == 4, "{times:?}");
     Ok(())
 }
 
@@ -123,8 +125,8 @@ async fn people_see_their_own_company_and_not_where_it_is(sandbox: &Sandbox) -> 
 
     for seen in [list(sandbox, &owner, of(&id)).await?, list(sandbox, &admin, of(&id)).await?] {
         let kinds: Vec<_> = seen.iter().rev().map(|event| event.kind.as_str()).collect();
-        let joined = ["member.invited", "member.joined"];
-        let made = ["company.created", "company.activated"];
+        let joined = ["member.invited", "member.joined", "user.signed_in"];
+        let made = ["company.created", "company.activated", "user.signed_in"];
         assert_eq!(kinds, [&made[..], &joined, &joined, &["company.maintenance_entered"]].concat());
         assert!(seen.iter().all(|event| event.company_id == id));
         let (entered, created) = (&seen[0], &seen[seen.len() - 1]);

@@ -100,6 +100,34 @@ rows! { world:
     }),
     "tenantry.catalog.v1.EventService/ListEvents" => json!({ "company_id": world.one.id }),
     "tenantry.catalog.v1.EventService/WatchEvents" => json!({}),
+    "tenantry.catalog.v1.IssuerService/CreateIssuer" => json!({
+        "issuer": {
+            "issuer_url": format!("https://{}.example", fresh_id()),
+            "audiences": ["tenantry"],
+            "company_claim": "org_id",
+        },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.catalog.v1.IssuerService/GetIssuer" => json!({ "id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/ListIssuers" => json!({ "page_size": 10 }),
+    "tenantry.catalog.v1.IssuerService/UpdateIssuer" => json!({
+        "issuer": { "id": world.spare_issuer().await?, "disabled": true },
+    }),
+    "tenantry.catalog.v1.IssuerService/DeleteIssuer" => json!({ "id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/CreateIssuerCompany" => json!({
+        "issuer_id": world.spare_issuer().await?,
+        "claim_value": "org_1",
+        "company_id": world.one.id,
+    }),
+    "tenantry.catalog.v1.IssuerService/ListIssuerCompanies" => json!({ "issuer_id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/DeleteIssuerCompany" => world.mapped_value().await?,
+    "tenantry.catalog.v1.IssuerService/CreateIssuerUser" => json!({
+        "issuer_id": world.spare_issuer().await?,
+        "subject": "auth0|1",
+        "user_id": world.viewer()?,
+    }),
+    "tenantry.catalog.v1.IssuerService/ListIssuerUsers" => json!({ "issuer_id": world.spare_issuer().await? }),
+    "tenantry.catalog.v1.IssuerService/DeleteIssuerUser" => world.linked_subject().await?,
     "tenantry.catalog.v1.KeyService/GetJwks" => json!({}),
     "tenantry.catalog.v1.KeyService/ListSigningKeys" => json!({}),
     "tenantry.catalog.v1.KeyService/RotateSigningKey" => json!({}),
@@ -172,6 +200,10 @@ rows! { world:
         "company_id": world.one.id,
         "user_id": world.viewer()?,
         "reason": "a ticket",
+    }),
+    "tenantry.catalog.v1.TokenService/ExchangeExternalToken" => json!({
+        "subject_token": world.external_token().await?,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
     }),
     // To the same one, so that everybody can sign in again.
     "tenantry.catalog.v1.TokenService/ChangePassword" [Elsewhere::OwnData] => json!({
@@ -339,6 +371,64 @@ rows! { world:
     }),
     "tenantry.crm.v1.AuditService/ListAuditEntries" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
     "tenantry.crm.v1.PersonService/SearchPeople" [Elsewhere::OwnData] => json!({ "query": "only knows" }),
+
+    "tenantry.crm.v1.ApplianceService/CreateAppliance" [Elsewhere::OwnData] => json!({
+        "appliance": { "name": fresh_id(), "price": kes() },
+        "request_id": world.with_plugin("appliances").await?,
+    }),
+    "tenantry.crm.v1.ApplianceService/GetAppliance" [Elsewhere::Refused(Reason::ApplianceNotFound)] => json!({
+        "id": world.appliance().await?["id"],
+    }),
+    "tenantry.crm.v1.ApplianceService/ListAppliances" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.ApplianceService/UpdateAppliance" [Elsewhere::Refused(Reason::ApplianceNotFound)] => json!({
+        "appliance": { "id": world.appliance().await?["id"], "category": "kitchen" },
+    }),
+    "tenantry.crm.v1.ApplianceService/DeleteAppliance" [Elsewhere::Refused(Reason::ApplianceNotFound)] => json!({
+        "id": world.appliance().await?["id"],
+    }),
+    "tenantry.crm.v1.ApplianceService/SellAppliance" [Elsewhere::Refused(Reason::PersonNotFound)] => json!({
+        "appliance_id": world.appliance().await?["id"],
+        "person_id": world.person().await?["id"],
+        "down_payment": kes(),
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.ApplianceService/GetSale" [Elsewhere::Refused(Reason::SaleNotFound)] => json!({
+        "id": world.sale().await?["id"],
+    }),
+    "tenantry.crm.v1.ApplianceService/ListSales" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.ApplianceService/CancelSale" [Elsewhere::Refused(Reason::SaleNotFound)] => json!({
+        "id": world.sale().await?["id"],
+    }),
+
+    "tenantry.crm.v1.SmsService/CreateSmsTemplate" [Elsewhere::OwnData] => json!({
+        "sms_template": { "name": world.with_plugin("sms").await?, "body": "Hi {name}" },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.SmsService/GetSmsTemplate" [Elsewhere::Refused(Reason::SmsTemplateNotFound)] => json!({
+        "id": world.sms_template().await?["id"],
+    }),
+    "tenantry.crm.v1.SmsService/ListSmsTemplates" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.SmsService/UpdateSmsTemplate" [Elsewhere::Refused(Reason::SmsTemplateNotFound)] => json!({
+        "sms_template": { "id": world.sms_template().await?["id"], "body": "Hello {name}" },
+    }),
+    "tenantry.crm.v1.SmsService/DeleteSmsTemplate" [Elsewhere::Refused(Reason::SmsTemplateNotFound)] => json!({
+        "id": world.sms_template().await?["id"],
+    }),
+    "tenantry.crm.v1.SmsService/SendSms" [Elsewhere::Refused(Reason::SmsTemplateNotFound)] => json!({
+        "phone": "+254700000000",
+        "template_id": world.sms_template().await?["id"],
+        "values": { "name": "Ada" },
+        "request_id": fresh_id(),
+    }),
+    "tenantry.crm.v1.SmsService/GetSms" [Elsewhere::Refused(Reason::SmsNotFound)] => json!({
+        "id": world.sms().await?["id"],
+    }),
+    "tenantry.crm.v1.SmsService/ListSms" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
+    "tenantry.crm.v1.SmsService/LeaseSms" [Elsewhere::OwnData] => json!({ "most": 1, "lease_seconds": 1 }),
+    "tenantry.crm.v1.SmsService/ReportSmsDelivery" [Elsewhere::Refused(Reason::SmsNotFound)] => {
+        let message = world.leased_sms().await?;
+        json!({ "id": message["id"], "fence": message["fence"], "state": "SMS_STATE_SENT" })
+    },
 
     "tenantry.migrator.v1.DriftService/CheckDrift" => json!({ "company_id": world.one.id }),
     "tenantry.migrator.v1.ReconciliationService/Survey" => json!({}),

@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tenantry_testkit::sandbox::{Engine, Sandbox};
 
+use crate::issuers::{CLIENT, Issuer};
+
 use super::forge::Key;
 use super::rows;
 use super::wire::Wire;
@@ -25,6 +27,8 @@ pub(crate) struct World {
     /// The company whose people must not see any of it.
     pub(crate) other: Company,
     pub(crate) operator: Session,
+    /// Somebody else who issues tokens for the first company's viewer, with the id that it is registered by.
+    issuer: tokio::sync::OnceCell<(Issuer, String)>,
 }
 
 pub(crate) struct Company {
@@ -51,7 +55,7 @@ impl World {
         let answer = wire.ask("tenantry.catalog.v1.OperatorService/IssueOperatorToken", None, credential).await?;
         let operator = Session::of(&answer)?;
         let key = Key::of_catalog(&sandbox.folder().join("data"), &operator.token).await?;
-        Ok(Self { sandbox, wire, key, one, other, operator })
+        Ok(Self { sandbox, wire, key, one, other, operator, issuer: tokio::sync::OnceCell::new() })
     }
 
     /// Where the services have their keys.
@@ -137,6 +141,68 @@ impl World {
         self.crm("TicketService/CreateTicket", json!({ "ticket": ticket })).await
     }
 
+    /// A new appliance.
+    pub(crate) async fn appliance(&self) -> anyhow::Result<Value> {
+        self.with_plugin("appliances").await?;
+        let name = format!("{} {}", self.one.secret(), uuid::Uuid::now_v7());
+        let appliance = json!({ "name": &name[name.len() - 90..], "price": rows::kes() });
+        self.crm("ApplianceService/CreateAppliance", json!({ "appliance": appliance })).await
+    }
+
+    /// A new sale to a new person.
+    pub(crate) async fn sale(&self) -> anyhow::Result<Value> {
+        let (appliance, person) = (self.appliance().await?, self.person().await?);
+        let sale = json!({ "appliance_id": appliance["id"], "person_id": person["id"], "down_payment": rows::kes() });
+        self.crm("ApplianceService/SellAppliance", sale).await
+    }
+
+    /// A new template of text messages.
+    pub(crate) async fn sms_template(&self) -> anyhow::Result<Value> {
+        self.with_plugin("sms").await?;
+        let template = json!({ "name": rows::fresh_id(), "body": format!("{} {{name}}", self.one.secret()) });
+        self.crm("SmsService/CreateSmsTemplate", json!({ "sms_template": template })).await
+    }
+
+    /// A new text message.
+    pub(crate) async fn sms(&self) -> anyhow::Result<Value> {
+        self.with_plugin("sms").await?;
+        let message = json!({ "phone": "+254700000000", "body": self.one.secret() });
+        self.crm("SmsService/SendSms", message).await
+    }
+
+    /// One that a gateway has taken: the newest, so all are taken.
+    pub(crate) async fn leased_sms(&self) -> anyhow::Result<Value> {
+        let message = self.sms().await?;
+        loop {
+            let taken = self.crm("SmsService/LeaseSms", json!({ "most": 100, "lease_seconds": 600 })).await?;
+            let taken = taken["messages"].as_array().context("messages")?;
+            if let Some(found) = taken.iter().find(|one| one["id"] == message["id"]) {
+                return Ok(found.clone());
+            }
+            anyhow::ensure!(!taken.is_empty(), "{message} is not in the outbox");
+        }
+    }
+
+    /// Both companies have the plugin, so that what is refused is not refused for want of it. A fresh id.
+    pub(crate) async fn with_plugin(&self, plugin: &str) -> anyhow::Result<String> {
+        crate::plugins::registered(&self.sandbox).await?;
+        let list = match plugin {
+            "appliances" => "tenantry.crm.v1.ApplianceService/ListAppliances",
+            _ => "tenantry.crm.v1.SmsService/ListSms",
+        };
+        for company in [&self.one, &self.other] {
+            let body = json!({ "company_id": company.id, "plugin": plugin });
+            let rpc = "tenantry.catalog.v1.PluginService/InstallPlugin";
+            self.wire.ask(rpc, Some(&self.operator.token), body).await?;
+            // The crm hears of it a moment later.
+            crate::processes::eventually("the plugin", async || {
+                Ok(self.wire.ask(list, Some(company.owner()?), json!({})).await.ok())
+            })
+            .await?;
+        }
+        Ok(rows::fresh_id())
+    }
+
     /// What the first company's owner asks of the CRM.
     pub(crate) async fn crm(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
         self.wire.ask(&format!("tenantry.crm.v1.{rpc}"), Some(self.one.owner()?), body).await
@@ -194,6 +260,58 @@ impl World {
     pub(crate) async fn api_key(&self) -> anyhow::Result<Value> {
         let body = json!({ "company_id": self.one.id, "name": "a machine", "scopes": ["crm.people.read"] });
         self.wire.ask("tenantry.catalog.v1.ApiKeyService/CreateApiKey", Some(self.one.owner()?), body).await
+    }
+
+    /// The issuer that the first company's viewer has a token of.
+    async fn issuer(&self) -> anyhow::Result<&(Issuer, String)> {
+        let register = async || {
+            let issuer = Issuer::start(None).await?;
+            let id = self.registered_issuer(&issuer.url).await?;
+            let company = json!({ "issuer_id": id, "claim_value": "one", "company_id": self.one.id });
+            self.issue("CreateIssuerCompany", company).await?;
+            let user = json!({ "issuer_id": id, "subject": "viewer", "user_id": self.viewer()? });
+            self.issue("CreateIssuerUser", user).await?;
+            anyhow::Ok((issuer, id))
+        };
+        self.issuer.get_or_try_init(register).await
+    }
+
+    /// The id of a new issuer, of this URL.
+    async fn registered_issuer(&self, url: &str) -> anyhow::Result<String> {
+        let issuer = json!({ "issuer_url": url, "audiences": [CLIENT], "company_claim": "org_id" });
+        text(&self.issue("CreateIssuer", json!({ "issuer": issuer })).await?, "id")
+    }
+
+    /// The id of a new issuer that nobody has a token of.
+    pub(crate) async fn spare_issuer(&self) -> anyhow::Result<String> {
+        self.registered_issuer(&format!("https://{}.example", rows::fresh_id())).await
+    }
+
+    /// A claim's value that is mapped to the first company, with its issuer.
+    pub(crate) async fn mapped_value(&self) -> anyhow::Result<Value> {
+        let (issuer, value) = (self.spare_issuer().await?, rows::fresh_id());
+        let company = json!({ "issuer_id": issuer, "claim_value": value, "company_id": self.one.id });
+        self.issue("CreateIssuerCompany", company).await?;
+        Ok(json!({ "issuer_id": issuer, "claim_value": value }))
+    }
+
+    /// A subject that is linked to the first company's viewer, with its issuer.
+    pub(crate) async fn linked_subject(&self) -> anyhow::Result<Value> {
+        let (issuer, subject) = (self.spare_issuer().await?, rows::fresh_id());
+        let user = json!({ "issuer_id": issuer, "subject": subject, "user_id": self.viewer()? });
+        self.issue("CreateIssuerUser", user).await?;
+        Ok(json!({ "issuer_id": issuer, "subject": subject }))
+    }
+
+    /// A token of somebody else's for the first company's viewer.
+    pub(crate) async fn external_token(&self) -> anyhow::Result<String> {
+        let (issuer, _) = self.issuer().await?;
+        Ok(issuer.token(json!({ "org_id": "one", "sub": "viewer" })))
+    }
+
+    async fn issue(&self, rpc: &str, body: Value) -> anyhow::Result<Value> {
+        let rpc = format!("tenantry.catalog.v1.IssuerService/{rpc}");
+        self.wire.ask(&rpc, Some(&self.operator.token), body).await
     }
 
     /// The id of the viewer of the first company.

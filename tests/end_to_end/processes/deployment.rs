@@ -12,7 +12,7 @@ use tenantry_testkit::sandbox::{Clients, Engine, OnServer};
 use tenantry_testkit::servers::free_in_a_row;
 
 /// The issuer that all three are told.
-pub(super) const ISSUER: &str = "https://tenantry.example";
+pub(crate) const ISSUER: &str = "https://tenantry.example";
 /// 32 bytes in base64.
 const KEY_ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 

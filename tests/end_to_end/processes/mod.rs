@@ -14,7 +14,7 @@ mod standalone;
 mod stopping;
 mod tour;
 
-pub(crate) use deployment::{Deployment, serve};
+pub(crate) use deployment::{Deployment, ISSUER, serve};
 pub(crate) use standalone::Standalone;
 
 use std::process::Command;

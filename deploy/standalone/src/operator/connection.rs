@@ -19,6 +19,8 @@ use tenantry_rpc::client::{self, ServiceChannel};
 use tokio::time::Instant;
 use tonic::Request;
 
+use super::tls::TlsArguments;
+
 /// Where the services are, and who speaks to them.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Operator")]
@@ -48,6 +50,10 @@ pub struct Connection {
     /// How long one command may take, in milliseconds. A migration that has begun goes on by itself.
     #[arg(long, env = "TENANTRY_COMMAND_TIMEOUT_MS", default_value_t = 600_000, global = true, value_parser = clap::value_parser!(u64).range(1..))]
     pub command_timeout_ms: u64,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: TlsArguments,
 }
 
 /// An operator who is signed in.
@@ -61,8 +67,9 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn open(connection: Connection) -> anyhow::Result<Self> {
         let credential = credential(&connection)?;
-        let catalog = client::open(&connection.catalog_address.context("no catalog")?, "catalog", None)?;
-        let migrator = client::open(&connection.migrator_address.context("no migrator")?, "migrator", None)?;
+        let tls = connection.tls.client()?;
+        let catalog = client::open_with(&tls, &connection.catalog_address.context("no catalog")?, "catalog", None)?;
+        let migrator = client::open_with(&tls, &connection.migrator_address.context("no migrator")?, "migrator", None)?;
         let timeout = Duration::from_millis(connection.command_timeout_ms);
         let request =
             IssueOperatorTokenRequest { credential: credential.expose_secret().to_owned(), audiences: Vec::new() };

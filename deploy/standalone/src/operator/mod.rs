@@ -10,6 +10,7 @@ mod policy;
 mod reconcile;
 mod rollouts;
 mod servers;
+mod tls;
 
 use clap::{Args, CommandFactory, Subcommand};
 

@@ -77,6 +77,9 @@ async fn attempt_switch(app: &App, claims: &UserClaims, user: UserId, wanted: &W
     }
     let (company, role) = membership(&tx, wanted.company, user).await?;
     let (session, refresh) = sessions::begin(app, &tx, (user, &company), &wanted.audiences, now).await?;
+    let payload =
+        json!({ "user_id": user, "session_id": session.id, "method": "exchange", "from_company_id": claims.tenant() });
+    tokens::note_sign_in(app, &tx, (company.id, user), payload, now).await?;
     let issued_at = tokens::issued_at(&tx, company.id, user, now).await?;
     tx.commit().await?;
     Ok(Begun { session, refresh, company, role, issued_at })

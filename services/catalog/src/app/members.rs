@@ -122,7 +122,9 @@ async fn prove(
     match known {
         Some(user) => {
             // Whoever invites knows the secret, and is not to guess the password with it.
-            if !throttle::compare(app, context, &user.email_key, password, Some(&user.password_hash)).await? {
+            if !throttle::compare(app, context, (&user.email_key, Some(user.id)), password, Some(&user.password_hash))
+                .await?
+            {
                 return Err(credentials_invalid());
             }
             Ok(None)

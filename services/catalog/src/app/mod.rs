@@ -10,6 +10,7 @@ pub(crate) mod event_log;
 pub(crate) mod exchange;
 pub(crate) mod fleet;
 pub(crate) mod hooks;
+pub(crate) mod issuers;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 mod log;
@@ -43,6 +44,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::changes::Changes;
 use crate::app::event_log::EventLog;
 use crate::app::hooks::Hooks;
+use crate::app::issuers::IssuerKeys;
 use crate::app::keys::Keyring;
 use crate::app::provisioning::{MigratorClient, Progress};
 use crate::app::sessions::SessionSettings;
@@ -61,6 +63,8 @@ pub(crate) struct App {
     pub(crate) keyring: Arc<Keyring>,
     /// The public halves, as this process verifies with them.
     pub(crate) token_keys: Arc<KeyCache>,
+    /// Those of other issuers.
+    pub(crate) issuer_keys: IssuerKeys,
     pub(crate) progress: Progress,
     /// As `progress`, of credentials.
     pub(crate) rotations: Progress,
@@ -95,6 +99,8 @@ pub(crate) struct Settings {
     /// How long an operator acts for a user by one token.
     pub(crate) impersonation_lifetime: Duration,
     pub(crate) api_keys_per_company: u64,
+    /// How far the clocks of other issuers may be apart from ours.
+    pub(crate) issuer_leeway: Duration,
     /// For how long a deleted company can be undeleted.
     pub(crate) deletion_grace: Duration,
     /// For how long a credential works after another one has taken its place.

@@ -13,7 +13,7 @@ pub(crate) async fn change(app: &App, context: &Context, current: &str, new: &st
     let id = context.person()?.user;
     let known = people::find_user_by_id(&app.db, id).await?.ok_or_else(credentials_invalid)?;
     // A token that was stolen is not to become a password.
-    if !throttle::compare(app, context, &known.email_key, current, Some(&known.password_hash)).await? {
+    if !throttle::compare(app, context, (&known.email_key, Some(id)), current, Some(&known.password_hash)).await? {
         return Err(credentials_invalid());
     }
     let hash = app.passwords.hash(new).await?;

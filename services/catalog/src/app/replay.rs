@@ -42,9 +42,18 @@ impl Replayable {
         db: &impl CentralConnection,
         now: DateTime<Utc>,
     ) -> Result<Option<CompanyId>, Error> {
+        Ok(self.earlier_id(db, now).await?.map(CompanyId))
+    }
+
+    /// What the first request of this id made.
+    pub(crate) async fn earlier_id(
+        &self,
+        db: &impl CentralConnection,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Uuid>, Error> {
         let Some(key) = &self.key else { return Ok(None) };
         match tenantry_idempotency::find(db.raw(), key, &self.fingerprint, now).await {
-            Ok(found) => Ok(found.and_then(|bytes| Uuid::from_slice(&bytes).ok()).map(CompanyId)),
+            Ok(found) => Ok(found.and_then(|bytes| Uuid::from_slice(&bytes).ok())),
             Err(IdempotencyError::Reused) => {
                 Err(Error::new(Reason::RequestIdReused, "this request_id came before with another body; use a new one"))
             }
@@ -52,15 +61,15 @@ impl Replayable {
         }
     }
 
-    /// Notes the company that this request makes.
+    /// Notes what this request makes.
     pub(crate) async fn record(
         &self,
         db: &impl CentralConnection,
-        company: CompanyId,
+        made: impl Into<Uuid>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let Some(key) = self.key.clone() else { return Ok(()) };
-        let response = company.0.as_bytes().to_vec();
+        let response = made.into().as_bytes().to_vec();
         let recorded = tenantry_idempotency::record(db.raw(), key, self.fingerprint.clone(), response, now).await;
         recorded.map_err(store_error)
     }

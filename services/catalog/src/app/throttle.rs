@@ -8,13 +8,15 @@
 use std::net::IpAddr;
 
 use chrono::TimeDelta;
+use serde_json::json;
+use tenantry_ids::{EventId, UserId};
 use tenantry_rpc::{Context, Error, Reason};
 
 use super::App;
 use super::attempt::{Attempt, repeat};
 use crate::domain::{Failures, Limit};
 use crate::secrets::Credential;
-use crate::store::throttle as store;
+use crate::store::{events, throttle as store};
 
 /// How guessing is slowed down.
 #[derive(Debug, Clone, clap::Args)]
@@ -85,13 +87,15 @@ impl ThrottleSettings {
 pub(crate) async fn compare(
     app: &App,
     context: &Context,
-    email_key: &str,
+    (email_key, user): (&str, Option<UserId>),
     password: &str,
     hash: Option<&str>,
 ) -> Result<bool, Error> {
     let counted = count(app, context, email_key).await?;
     let compared = app.passwords.verify(password, hash).await;
-    if !matches!(compared, Ok(false)) {
+    if matches!(compared, Ok(false)) {
+        note(app, context, &counted, user).await?;
+    } else {
         // What was not compared was no guess either.
         let was_right = compared.is_ok();
         repeat(|| take_back(app, &counted, was_right)).await?;
@@ -105,6 +109,8 @@ struct Try {
     familiar: String,
     /// Each count as this try has left it, in the order of the keys.
     left: Vec<(String, Failures)>,
+    /// Of what this is the first failure too many: of `account_at_address`, `account` or `address`.
+    begun: Vec<&'static str>,
 }
 
 /// Counts a try, or says how long to wait. The same for accounts that there are not.
@@ -116,25 +122,45 @@ async fn count(app: &App, context: &Context, email_key: &str) -> Result<Try, Err
     let familiar = key(&["familiar", email_key, &from]);
     let settings = &app.settings.throttle;
     let is_familiar = store::is_familiar(&app.db, &familiar, app.now() - settings.familiar()).await?;
+    let longest = settings.sign_in_max_wait_s;
     let mut counted = vec![
-        (pair.clone(), settings.limit(settings.sign_in_failures, settings.sign_in_max_wait_s)),
-        (address, settings.limit(settings.sign_in_failures_per_address, settings.sign_in_max_wait_s)),
+        (pair.clone(), "account_at_address", settings.limit(settings.sign_in_failures, longest)),
+        (address, "address", settings.limit(settings.sign_in_failures_per_address, longest)),
     ];
     if !is_familiar {
         let (free, longest) = (settings.sign_in_failures_per_account, settings.sign_in_max_account_wait_s);
-        counted.push((account, settings.limit(free, longest)));
+        counted.push((account, "account", settings.limit(free, longest)));
     }
     // In one order for everybody, so that nobody waits for each other.
-    counted.sort_by(|(one, _), (other, _)| one.cmp(other));
+    counted.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     let left = repeat(|| attempt(app, &counted)).await?;
-    Ok(Try { pair, familiar, left })
+    let begun =
+        counted.iter().zip(&left).filter(|((_, _, limit), (_, left))| left.count == limit.free.saturating_add(1));
+    let begun = begun.map(|((_, of, _), _)| *of).collect();
+    Ok(Try { pair, familiar, left, begun })
 }
 
-async fn attempt(app: &App, counted: &[(String, Limit)]) -> Result<Vec<(String, Failures)>, Attempt> {
+/// A lockout that begins is an event; the failures that lengthen it are none, or whoever guesses would fill the log. The
+/// same for accounts that there are not: nobody learns by the time it takes which there are.
+async fn note(app: &App, context: &Context, counted: &Try, user: Option<UserId>) -> Result<(), Error> {
+    if counted.begun.is_empty() {
+        return Ok(());
+    }
+    let event = events::NewEvent {
+        id: EventId::new(&*app.ids),
+        company: None,
+        kind: "sign_in.locked",
+        actor: &context.caller().subject(),
+        payload: json!({ "user_id": user, "counted": counted.begun }),
+    };
+    Ok(events::append(&app.db, event, app.now()).await?)
+}
+
+async fn attempt(app: &App, counted: &[(String, &str, Limit)]) -> Result<Vec<(String, Failures)>, Attempt> {
     let now = app.now();
     let tx = app.db.begin().await?;
     let mut all = Vec::new();
-    for (key, limit) in counted {
+    for (key, _, limit) in counted {
         all.push((key, store::lock(&tx, key, now).await?, limit));
     }
     if let Some(wait) = all.iter().filter_map(|(_, failures, _)| failures.wait(now)).max() {

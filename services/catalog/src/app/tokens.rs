@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 use tenantry_ids::{CompanyId, EventId, OperatorId, SessionId, UserId};
 use tenantry_rpc::auth::{AccessClaims, Actor, Revocable, Subject};
 use tenantry_rpc::{Context, Error, Reason, UserClaims};
@@ -44,7 +44,7 @@ pub(crate) async fn login(
 ) -> Result<SignIn, Error> {
     let user = people::find_user(&app.db, email).await?;
     let hash = user.as_ref().map(|user| user.password_hash.as_str());
-    if !throttle::compare(app, context, email.key(), password, hash).await? {
+    if !throttle::compare(app, context, (email.key(), user.as_ref().map(|user| user.id)), password, hash).await? {
         return Err(credentials_invalid());
     }
     let user = user.ok_or_else(credentials_invalid)?;
@@ -79,9 +79,29 @@ async fn begin(
         return Err(no_membership());
     }
     let (session, refresh) = sessions::begin(app, &tx, (seen.id, company), audiences, now).await?;
+    let payload = json!({ "user_id": seen.id, "session_id": session.id, "method": "password" });
+    note_sign_in(app, &tx, (company.id, seen.id), payload, now).await?;
     let issued_at = issued_at(&tx, company.id, seen.id, now).await?;
     tx.commit().await?;
     Ok((session, refresh, issued_at))
+}
+
+/// A sign-in is an event of its company. Continuing it is none, or there would be little else.
+pub(super) async fn note_sign_in(
+    app: &App,
+    tx: &CentralTx,
+    (company, user): (CompanyId, UserId),
+    payload: Value,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let event = events::NewEvent {
+        id: EventId::new(&*app.ids),
+        company: Some(company),
+        kind: "user.signed_in",
+        actor: &Subject::User(user).to_string(),
+        payload,
+    };
+    events::append(tx, event, now).await
 }
 
 /// Of when a token is that is issued now, in a transaction that holds the user's lock: whoever revokes the user's

@@ -11,6 +11,8 @@ const SHOWN: &[&str] = &[
     "from",
     "generation",
     "invitation_id",
+    "issuer",
+    "method",
     "name",
     "owner",
     "plan",

@@ -3,6 +3,7 @@
 mod company;
 mod email;
 mod events;
+mod issuer;
 mod keys;
 mod labels;
 mod lifecycle;
@@ -17,6 +18,7 @@ mod throttle;
 pub(crate) use company::{CompanyName, Slug, SlugChoice};
 pub(crate) use email::Email;
 pub(crate) use events::{is_told_from_where, shown_to_members};
+pub(crate) use issuer::{IssuerUrl, KeyHost, PlainHttp};
 pub(crate) use keys::{KeyChange, KeyFacts, KeyState, KeyTimes, due};
 pub(crate) use labels::{Labels, Selector};
 pub(crate) use lifecycle::{Action, Refusal, Standing, State, Transition, transition};

@@ -29,6 +29,8 @@ const VIEWER: &[&str] = &[
     "crm.tariffs.read",
     "crm.transactions.read",
     "crm.tickets.read",
+    "crm.appliances.read",
+    "crm.sms.read",
 ];
 const MEMBER: &[&str] = &[
     "catalog.members.read",
@@ -38,6 +40,8 @@ const MEMBER: &[&str] = &[
     "crm.tariffs.write",
     "crm.transactions.write",
     "crm.tickets.write",
+    "crm.appliances.write",
+    "crm.sms.write",
 ];
 const ADMIN: &[&str] = &[
     "catalog.api_keys.read",
@@ -46,6 +50,7 @@ const ADMIN: &[&str] = &[
     "catalog.members.write",
     "catalog.plugins.write",
     "crm.audit.read",
+    "crm.sms.deliver",
 ];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];
 
@@ -65,7 +70,17 @@ pub(crate) const DELEGABLE: &[&str] = &[
     "crm.transactions.write",
     "crm.tickets.read",
     "crm.tickets.write",
+    "crm.appliances.read",
+    "crm.appliances.write",
+    "crm.sms.read",
+    "crm.sms.write",
+    "crm.sms.deliver",
 ];
+
+/// What a person has to sign in here for: what reaches beyond the one company, or is about the account itself. Whoever
+/// vouches for somebody in a company must not get into the others that they belong to.
+pub(super) const SIGNED_IN_HERE: &[&str] =
+    &["catalog.password.write", "catalog.sessions.write", "catalog.tokens.exchange"];
 
 /// What operators may do. Nothing in a company's database: for that they act for
 /// one of its users, by token exchange.
@@ -80,6 +95,8 @@ pub(crate) const OPERATOR_SCOPES: &[&str] = &[
     "catalog.plugins.read",
     "catalog.plugins.write",
     "catalog.passwords.reset",
+    "catalog.issuers.read",
+    "catalog.issuers.write",
     "catalog.keys.read",
     "catalog.keys.write",
     "catalog.servers.read",

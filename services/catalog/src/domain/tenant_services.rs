@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::roles::SIGNED_IN_HERE;
 use super::{DELEGABLE, Role};
 
 /// Ours, whose names nobody else can have.
@@ -78,6 +79,11 @@ impl TenantServices {
         role.scopes().into_iter().map(str::to_owned).chain(theirs).collect()
     }
 
+    /// The scopes of somebody of the role whom another issuer vouches for.
+    pub(crate) fn scopes_from_elsewhere(&self, role: Role) -> Vec<String> {
+        self.scopes(role).into_iter().filter(|scope| !SIGNED_IN_HERE.contains(&scope.as_str())).collect()
+    }
+
     /// What a person can have a machine do, and an operator do for a person, with ours.
     pub(crate) fn delegable(&self) -> Vec<&str> {
         let theirs = self.0.values().flat_map(|granted| &granted.delegable).map(String::as_str);
@@ -132,6 +138,16 @@ mod tests {
         let none = TenantServices::default();
         assert_eq!((none.audiences(), none.names().len()), (vec!["catalog", "crm"], 0));
         assert_eq!(none.delegable(), DELEGABLE);
+    }
+
+    #[test]
+    fn whoever_is_vouched_for_stays_in_the_company() {
+        let services = TenantServices::parse(NOTES).expect("services");
+        let (here, elsewhere) = (services.scopes(Role::Owner), services.scopes_from_elsewhere(Role::Owner));
+        let has = |scopes: &[String], wanted: &str| scopes.iter().any(|scope| scope == wanted);
+        assert!(SIGNED_IN_HERE.iter().all(|scope| has(&here, scope) && !has(&elsewhere, scope)));
+        assert_eq!(elsewhere.len() + SIGNED_IN_HERE.len(), here.len());
+        assert!(has(&elsewhere, "notes.notes.write"));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use tenantry_api::catalog::v1::operator_service_server::OperatorService;
 use tenantry_api::catalog::v1::token_service_server::TokenService;
 use tenantry_api::catalog::v1::{
     ChangePasswordRequest, ChangePasswordResponse, CompanyMembership, ExchangeApiKeyRequest, ExchangeApiKeyResponse,
-    ExchangeTokenRequest, ExchangeTokenResponse, IssueOperatorTokenRequest, IssueOperatorTokenResponse, LoginRequest,
-    LoginResponse, RefreshTokenRequest, RefreshTokenResponse, RevokeTokenRequest, RevokeTokenResponse,
-    SignOutEverywhereRequest, SignOutEverywhereResponse,
+    ExchangeExternalTokenRequest, ExchangeExternalTokenResponse, ExchangeTokenRequest, ExchangeTokenResponse,
+    IssueOperatorTokenRequest, IssueOperatorTokenResponse, LoginRequest, LoginResponse, RefreshTokenRequest,
+    RefreshTokenResponse, RevokeTokenRequest, RevokeTokenResponse, SignOutEverywhereRequest, SignOutEverywhereResponse,
 };
 use tenantry_rpc::{Call, Error, Violations, parse_field};
 use tonic::{Request, Response, Status};
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use super::convert::timestamp;
 use crate::app::exchange::{self, Exchanged, Wanted};
 use crate::app::tokens::{self, SignIn};
-use crate::app::{App, api_keys, passwords, sessions};
+use crate::app::{App, api_keys, issuers, passwords, sessions};
 use crate::domain::{Email, check_password};
 
 /// The services that take operator tokens.
@@ -23,6 +23,9 @@ const OPERATOR_AUDIENCES: &[&str] = &["catalog", "migrator"];
 const MAX_PASSWORD_BYTES: usize = 1024;
 /// The longest reason to act for somebody, in characters.
 const MAX_REASON_CHARS: usize = 500;
+/// What another issuer's token can be (RFC 8693, section 3).
+const EXTERNAL_TOKEN_TYPES: [&str; 2] =
+    ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
 /// As long as an access token, so that one that was sent by mistake is told so.
 const MAX_SECRET_BYTES: usize = 8 * 1024;
 
@@ -113,6 +116,24 @@ impl TokenService for TokenGrpc {
         let company = violations.finish(company)?;
         let wanted = Wanted { company, user: user.flatten(), reason, audiences };
         Ok(Response::new(exchanged(exchange::exchange(&self.0, &context, wanted).await?)))
+    }
+
+    async fn exchange_external_token(
+        &self,
+        request: Request<ExchangeExternalTokenRequest>,
+    ) -> Result<Response<ExchangeExternalTokenResponse>, Status> {
+        let body = Call::open(request)?.body;
+        let mut violations = Violations::new();
+        violations.check(!body.subject_token.is_empty(), "subject_token", "must be the issuer's token");
+        let is_known = EXTERNAL_TOKEN_TYPES.contains(&body.subject_token_type.as_str());
+        let description = format!("must be one of {}", EXTERNAL_TOKEN_TYPES.join(", "));
+        violations.check(is_known, "subject_token_type", &description);
+        let audiences = parse_audiences(&mut violations, body.audiences, &self.0.settings.tenant_services.audiences());
+        violations.into_result()?;
+        let (company, issued) = issuers::exchange(&self.0, body.subject_token.trim(), audiences).await?;
+        let (company_id, expire_time) = (company.to_string(), Some(timestamp(issued.expires_at)));
+        let (access_token, scopes) = (issued.token, issued.scopes);
+        Ok(Response::new(ExchangeExternalTokenResponse { access_token, expire_time, company_id, scopes }))
     }
 
     async fn change_password(

@@ -7,6 +7,7 @@ pub(crate) mod companies;
 pub(crate) mod entities;
 pub(crate) mod events;
 pub(crate) mod fleet;
+pub(crate) mod issuers;
 pub(crate) mod keys;
 pub(crate) mod password_resets;
 pub(crate) mod people;

@@ -179,12 +179,14 @@ pub(crate) async fn remove_member(
     Ok(())
 }
 
-/// Removes everybody from a company, those who were invited, and its machines' keys. The users stay.
+/// Removes everybody from a company, those who were invited, its machines' keys, and what leads to it from elsewhere. The
+/// users stay.
 pub(crate) async fn remove_members(db: &impl CentralConnection, company: CompanyId) -> Result<(), StoreError> {
     let members = membership::Entity::delete_many().filter(membership::Column::CompanyId.eq(company));
     members.exec(db.raw()).await?;
     let invitations = invitation::Entity::delete_many().filter(invitation::Column::CompanyId.eq(company));
     invitations.exec(db.raw()).await?;
+    super::issuers::unmap_all(db, company).await?;
     super::api_keys::remove_all(db, company).await
 }
 

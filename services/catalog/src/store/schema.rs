@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, ExprTrait};
 use super::{CentralConnection, StoreError};
 
 /// The newest central migration that this catalog needs.
-pub(crate) const NEEDED: &str = "m20260101_002300_api_keys";
+pub(crate) const NEEDED: &str = "m20261122_002000_issuers";
 
 /// Whether the schema is new enough. No ledger at all is an empty database.
 pub(crate) async fn is_new_enough(db: &impl CentralConnection) -> Result<bool, StoreError> {

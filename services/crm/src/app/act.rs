@@ -8,7 +8,7 @@ use tenantry_tenancy::{Isolation, TenantConnection, TenantDb, TxOptions};
 use uuid::Uuid;
 
 use super::{App, CrmError, search};
-use crate::domain::{Content, Stored};
+use crate::domain::{Content, Stored, sale};
 use crate::store::audit;
 use crate::store::table::{self, Of, Table};
 
@@ -26,12 +26,15 @@ pub(crate) struct Act<'a> {
     pub(super) now: DateTime<Utc>,
     /// Whether the schema has what people are found by.
     pub(super) has_tokens: bool,
+    /// Whether the company has the plugin, so that debts may be instalments.
+    pub(super) has_appliances: bool,
 }
 
 impl<'a> Act<'a> {
     pub(super) fn begin(app: &'a App, db: &TenantDb<'_>, context: &Context) -> Result<Self, CrmError> {
         let (actor, by) = (context.caller().subject(), context.user()?.principal());
-        Ok(Self { app, actor, by, now: app.clock.now(), has_tokens: search::has_tokens(db) })
+        let (has_tokens, has_appliances) = (search::has_tokens(db), db.has_plugin(sale::PLUGIN));
+        Ok(Self { app, actor, by, now: app.clock.now(), has_tokens, has_appliances })
     }
 
     pub(super) fn new_id(&self) -> Uuid {

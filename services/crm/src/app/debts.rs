@@ -10,7 +10,7 @@ use super::{Act, CrmError, Standard};
 use crate::domain::{Debt, Effect, Stored, Thing};
 use crate::store::debts::{DebtFilter, Debts};
 use crate::store::devices::Devices;
-use crate::store::{table, transactions};
+use crate::store::{sales, table, transactions};
 
 impl Standard for Debts {
     type Filter = DebtFilter;
@@ -45,6 +45,9 @@ impl Standard for Debts {
         let debt = &before.content;
         if debt.remaining != debt.principal.amount || transactions::any_of_debt(tx, before.id).await? {
             return Err(CrmError::InUse { thing: Thing::Debt, by: "payments of it" });
+        }
+        if act.has_appliances && sales::has_debt(tx, before.id).await? {
+            return Err(CrmError::InUse { thing: Thing::Debt, by: "sales of which it is an instalment" });
         }
         let effect = debt.remaining.checked_neg().map(|owed| Effect { owed, ..Effect::default() });
         change_account(act, tx, debt.person_id, &debt.principal.currency, effect).await?;

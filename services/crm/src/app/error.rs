@@ -18,12 +18,18 @@ pub(crate) enum CrmError {
     SerialTaken,
     #[error("the external id came before with another body")]
     ExternalIdReused,
-    #[error("the debt is in another currency")]
+    #[error("what is to be paid is in another currency")]
     CurrencyMismatch,
     #[error("a balance would be more than can be counted")]
     AmountOverflow,
     #[error("it is no payment, or was refunded already")]
     NotRefundable,
+    #[error("the sale has ended")]
+    SaleCancelled,
+    #[error("somebody has taken the message since")]
+    LeaseLost,
+    #[error("the company has not installed the plugin {0}")]
+    PluginNotInstalled(&'static str),
     #[error("the {} is in use: {by}", .thing.noun())]
     InUse { thing: Thing, by: &'static str },
     #[error("the person would have no primary address")]
@@ -81,6 +87,9 @@ impl Retryable for CrmError {
             | Self::CurrencyMismatch
             | Self::AmountOverflow
             | Self::NotRefundable
+            | Self::SaleCancelled
+            | Self::LeaseLost
+            | Self::PluginNotInstalled(_)
             | Self::InUse { .. }
             | Self::PrimaryAddressRequired
             | Self::SchemaTooOld
@@ -112,13 +121,24 @@ impl From<CrmError> for Error {
                 Error::new(Reason::ExternalIdReused, message)
             }
             CrmError::CurrencyMismatch => {
-                Error::new(Reason::CurrencyMismatch, "the debt is in another currency; pay in that one")
+                Error::new(Reason::CurrencyMismatch, "what is to be paid is in another currency; pay in that one")
             }
             CrmError::AmountOverflow => {
                 Error::new(Reason::AmountOverflow, "a balance of the person would be more than can be counted")
             }
             CrmError::NotRefundable => {
-                Error::new(Reason::NotRefundable, "only a payment can be refunded, and only once")
+                let message = "only a payment can be refunded, only once, and not when it paid a sale that has ended";
+                Error::new(Reason::NotRefundable, message)
+            }
+            CrmError::SaleCancelled => {
+                Error::new(Reason::SaleCancelled, "the sale has ended; name the person, and it becomes their credit")
+            }
+            CrmError::LeaseLost => {
+                Error::new(Reason::LeaseLost, "somebody has taken the message since; drop it, and lease others")
+            }
+            CrmError::PluginNotInstalled(plugin) => {
+                let message = format!("the company has not installed the plugin {plugin}; one of its admins can");
+                Error::new(Reason::PluginNotInstalled, message).with("plugin", plugin)
             }
             CrmError::InUse { thing, by } => {
                 let message =

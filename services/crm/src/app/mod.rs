@@ -2,6 +2,7 @@
 
 mod act;
 mod addresses;
+mod appliances;
 mod debts;
 pub(crate) mod devices;
 mod error;
@@ -9,7 +10,9 @@ mod manufacturers;
 pub(crate) mod payments;
 pub(crate) mod people;
 mod places;
+pub(crate) mod sales;
 pub(crate) mod search;
+pub(crate) mod sms;
 pub(crate) mod standard;
 mod tariffs;
 mod ticket_categories;

@@ -13,10 +13,12 @@ use super::act::ATTEMPTS;
 use super::{Act, App, CrmError};
 use crate::domain::{
     Account, Allocation, AllocationKind, Currency, Effect, Order, Stored, Target, Thing, Transaction, TransactionKind,
+    sale,
 };
 use crate::store::debts::Debts;
 use crate::store::devices::Devices;
 use crate::store::people::{self, People};
+use crate::store::sales::{self, Sales};
 use crate::store::transactions::{self, TransactionFilter, TransactionKey, TransactionOrder};
 use crate::store::{accounts, table};
 
@@ -28,11 +30,16 @@ pub(crate) async fn create(
     order: &Order,
 ) -> Result<Stored<Transaction>, CrmError> {
     let fingerprint = &digest(order);
-    // Whose a debt is never changes, so it can be read before the transaction.
+    // Whose a debt or a sale is never changes, so it can be read before the transaction.
     let debtor = &match order.target {
         Target::Debt(id) => {
             let debt = table::find::<Debts>(&db.read().await?, id).await?;
             Some(debt.ok_or(CrmError::NotFound(Thing::Debt))?.content.person_id)
+        }
+        Target::Sale(_) if !db.has_plugin(sale::PLUGIN) => return Err(CrmError::PluginNotInstalled(sale::PLUGIN)),
+        Target::Sale(id) => {
+            let sale = table::find::<Sales>(&db.read().await?, id).await?;
+            Some(sale.ok_or(CrmError::NotFound(Thing::Sale))?.content.person_id)
         }
         Target::Person(_) | Target::Device(_) => None,
     };
@@ -63,7 +70,7 @@ pub(crate) async fn create(
                 transaction.person_id = Some(id);
                 transaction.allocations = Allocation::whole(AllocationKind::Credit, amount);
             }
-            Target::Debt(_) => {}
+            Target::Debt(_) | Target::Sale(_) => {}
         }
         let locked = match transaction.person_id {
             Some(person) => table::lock::<People>(&tx, person).await?.is_some(),
@@ -71,7 +78,11 @@ pub(crate) async fn create(
         };
         let debt = match order.target {
             Target::Debt(id) => table::lock::<Debts>(&tx, id).await?,
-            Target::Person(_) | Target::Device(_) => None,
+            Target::Person(_) | Target::Device(_) | Target::Sale(_) => None,
+        };
+        let sale = match order.target {
+            Target::Sale(id) => table::lock::<Sales>(&tx, id).await?,
+            Target::Person(_) | Target::Device(_) | Target::Debt(_) => None,
         };
         // Now, so that a transaction that was booked answers even after its target has gone.
         if let Some(done) = earlier(&tx, order, fingerprint).await? {
@@ -86,7 +97,19 @@ pub(crate) async fn create(
                 if debt.content.principal.currency != order.amount.currency {
                     return Err(CrmError::CurrencyMismatch);
                 }
-                let parts = Allocation::of_debt(id, amount, debt.content.remaining);
+                let parts = Allocation::of_debts(amount, &[(id, debt.content.remaining)]);
+                transaction.allocations = parts.ok_or(CrmError::AmountOverflow)?;
+            }
+            Target::Sale(_) => {
+                let sale = sale.ok_or(CrmError::NotFound(Thing::Sale))?;
+                if sale.content.cancelled_at.is_some() {
+                    return Err(CrmError::SaleCancelled);
+                }
+                if sale.content.price.currency != order.amount.currency {
+                    return Err(CrmError::CurrencyMismatch);
+                }
+                let parts = Allocation::of_debts(amount, &sales::lock_open(&tx, sale.id).await?);
+                transaction.device_id = sale.content.device_id;
                 transaction.allocations = parts.ok_or(CrmError::AmountOverflow)?;
             }
         }
@@ -118,6 +141,10 @@ pub(crate) async fn refund(
         }
         // As it is now: its person may have gone.
         let payment = transactions::find(&tx, id).await?.ok_or(CrmError::NotFound(Thing::Transaction))?;
+        let debts: Vec<_> = payment.content.allocations.iter().filter_map(|part| part.debt_id).collect();
+        if transactions::any_written_off(&tx, debts).await? {
+            return Err(CrmError::NotRefundable);
+        }
         let refund = payment.content.refund(id, external_id, message).ok_or(CrmError::AmountOverflow)?;
         book(&act, &tx, Transaction { fingerprint: Some(fingerprint.clone()), ..refund }).await
     })
@@ -125,7 +152,7 @@ pub(crate) async fn refund(
 }
 
 /// Writes a transaction with everything that it changes. Its person is locked.
-async fn book(
+pub(super) async fn book(
     act: &Act<'_>,
     tx: &impl TenantConnection,
     transaction: Transaction,

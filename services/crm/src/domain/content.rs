@@ -19,6 +19,10 @@ pub(crate) enum Thing {
     Ticket,
     TicketComment,
     TicketCategory,
+    Appliance,
+    Sale,
+    SmsTemplate,
+    Sms,
 }
 
 impl Thing {
@@ -36,6 +40,10 @@ impl Thing {
             Self::Ticket => "ticket",
             Self::TicketComment => "ticket comment",
             Self::TicketCategory => "ticket category",
+            Self::Appliance => "appliance",
+            Self::Sale => "sale",
+            Self::SmsTemplate => "sms template",
+            Self::Sms => "sms",
         }
     }
 
@@ -53,6 +61,10 @@ impl Thing {
             // A comment goes with its ticket.
             Self::Ticket | Self::TicketComment => Reason::TicketNotFound,
             Self::TicketCategory => Reason::TicketCategoryNotFound,
+            Self::Appliance => Reason::ApplianceNotFound,
+            Self::Sale => Reason::SaleNotFound,
+            Self::SmsTemplate => Reason::SmsTemplateNotFound,
+            Self::Sms => Reason::SmsNotFound,
         }
     }
 }

@@ -8,7 +8,9 @@ mod money;
 mod payment;
 mod person;
 mod place;
+pub(crate) mod sale;
 pub(crate) mod search;
+pub(crate) mod sms;
 mod ticket;
 
 pub(crate) use address::{Address, email, phone};
@@ -21,4 +23,6 @@ pub(crate) use payment::{
 };
 pub(crate) use person::{Labels, PersonKind, Profile, labels};
 pub(crate) use place::{Place, PlaceKind, country_code};
+pub(crate) use sale::{Appliance, Instalment, Sale};
+pub(crate) use sms::{Sms, SmsState, SmsTemplate};
 pub(crate) use ticket::{Ticket, TicketCategory, TicketComment, TicketStatus, colour};

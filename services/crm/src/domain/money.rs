@@ -52,6 +52,13 @@ impl Amount {
         Self::of_total(-self.total())
     }
 
+    /// One of so many equal parts, rounded down to a multiple of `step` nanos. The amount is not negative.
+    pub(crate) fn share(self, parts: u32, step: i128) -> Self {
+        let share = self.total() / i128::from(parts.max(1));
+        // Less than the amount, which fits.
+        Self::of_total(share - share % step.max(1)).unwrap_or_default()
+    }
+
     fn total(self) -> i128 {
         i128::from(self.units) * NANOS + i128::from(self.nanos)
     }
@@ -75,6 +82,18 @@ impl Currency {
     /// As a database has it.
     pub(crate) fn stored(code: String) -> Self {
         Self(code)
+    }
+
+    /// The smallest amount that is paid in it, in billionths of a unit, as ISO 4217 lists it; hundredths where it does
+    /// not say otherwise.
+    pub(crate) fn minor_unit_nanos(&self) -> i128 {
+        match self.0.as_str() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+            | "VUV" | "XAF" | "XOF" | "XPF" => NANOS,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => NANOS / 1_000,
+            "CLF" | "UYW" => NANOS / 10_000,
+            _ => NANOS / 100,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
-use tenantry_ids::{DebtId, DeviceId, PersonId, TransactionId};
+use tenantry_ids::{DebtId, DeviceId, PersonId, SaleId, TransactionId};
 
 use super::content::{Content, Thing, writable};
 use super::{Amount, Currency, Money};
@@ -41,6 +41,7 @@ pub(crate) enum Target {
     Person(PersonId),
     Device(DeviceId),
     Debt(DebtId),
+    Sale(SaleId),
 }
 
 /// A transaction that is asked for.
@@ -93,15 +94,33 @@ impl Allocation {
         vec![Self { kind, debt_id: None, amount }]
     }
 
-    /// For a debt of which `remaining` is left; what is more becomes credit.
-    pub(crate) fn of_debt(debt: DebtId, amount: Amount, remaining: Amount) -> Option<Vec<Self>> {
-        let paid = amount.min(remaining);
-        let rest = amount.checked_sub(paid)?;
-        let parts = [
-            Self { kind: AllocationKind::Debt, debt_id: Some(debt), amount: paid },
-            Self { kind: AllocationKind::Credit, debt_id: None, amount: rest },
-        ];
-        Some(parts.into_iter().filter(|part| part.amount != Amount::ZERO).collect())
+    /// For debts, in their order, of which so much is left; what is more becomes credit.
+    pub(crate) fn of_debts(amount: Amount, debts: &[(DebtId, Amount)]) -> Option<Vec<Self>> {
+        let (mut parts, mut rest) = (Vec::new(), amount);
+        for (debt, remaining) in debts {
+            let paid = rest.min(*remaining);
+            parts.push(Self { kind: AllocationKind::Debt, debt_id: Some(*debt), amount: paid });
+            rest = rest.checked_sub(paid)?;
+        }
+        parts.push(Self { kind: AllocationKind::Credit, debt_id: None, amount: rest });
+        parts.retain(|part| part.amount != Amount::ZERO);
+        Some(parts)
+    }
+
+    /// What is left of debts is written off, and what was paid of them becomes credit.
+    pub(crate) fn write_off(remaining: &[(DebtId, Amount)], credit: Amount) -> Vec<Self> {
+        let off = remaining.iter().map(|(debt, left)| Self {
+            kind: AllocationKind::Debt,
+            debt_id: Some(*debt),
+            amount: *left,
+        });
+        let credit = Self { kind: AllocationKind::Credit, debt_id: None, amount: credit };
+        off.chain([credit]).filter(|part| part.amount != Amount::ZERO).collect()
+    }
+
+    /// `None` where it cannot be counted.
+    pub(crate) fn sum(parts: &[Self]) -> Option<Amount> {
+        parts.iter().try_fold(Amount::ZERO, |sum, part| sum.checked_add(part.amount))
     }
 }
 
@@ -262,9 +281,10 @@ mod tests {
             let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let mut account = Account::empty(person(), Currency::stored("KES".to_owned()));
             let (mut debts, mut booked_all): (Vec<Debt>, Vec<Transaction>) = (Vec::new(), Vec::new());
+            let mut written_off = std::collections::HashSet::new();
             for _ in 0..60 {
                 let amount = dice.amount();
-                let transaction = match dice.roll() % 5 {
+                let transaction = match dice.roll() % 7 {
                     0 => {
                         let owed = Effect { owed: amount, ..Effect::default() };
                         // What cannot be counted is refused, and changes nothing.
@@ -286,7 +306,11 @@ mod tests {
                         let at = usize::try_from(dice.roll()).unwrap_or(0) % booked_all.len();
                         let id = TransactionId(Uuid::from_u128(at as u128));
                         let open = booked_all[at].kind == TransactionKind::Payment
-                            && booked_all.iter().all(|other| other.refund_of != Some(id));
+                            && booked_all.iter().all(|other| other.refund_of != Some(id))
+                            && booked_all[at]
+                                .allocations
+                                .iter()
+                                .all(|part| part.debt_id.is_none_or(|debt| !written_off.contains(&debt)));
                         if !open {
                             continue;
                         }
@@ -295,8 +319,31 @@ mod tests {
                     2 if !debts.is_empty() => {
                         let at = usize::try_from(dice.roll()).unwrap_or(0) % debts.len();
                         let debt = DebtId(Uuid::from_u128(at as u128));
-                        let parts = Allocation::of_debt(debt, amount, debts[at].remaining).expect("an amount");
+                        let parts = Allocation::of_debts(amount, &[(debt, debts[at].remaining)]).expect("an amount");
                         booked(TransactionKind::Payment, amount, parts)
+                    }
+                    // A sale: its instalments are all debts here.
+                    4 => {
+                        let open: Vec<_> = (0_u128..)
+                            .zip(&debts)
+                            .map(|(at, debt)| (DebtId(Uuid::from_u128(at)), debt.remaining))
+                            .collect();
+                        booked(
+                            TransactionKind::Payment,
+                            amount,
+                            Allocation::of_debts(amount, &open).expect("an amount"),
+                        )
+                    }
+                    5 if !debts.is_empty() => {
+                        let at = usize::try_from(dice.roll()).unwrap_or(0) % debts.len();
+                        let debt = DebtId(Uuid::from_u128(at as u128));
+                        let paid = debts[at].principal.amount.checked_sub(debts[at].remaining).expect("an amount");
+                        let off = Allocation::write_off(&[(debt, debts[at].remaining)], paid);
+                        let Some(amount) = Allocation::sum(&off).filter(|amount| *amount != Amount::ZERO) else {
+                            continue;
+                        };
+                        written_off.insert(debt);
+                        booked(TransactionKind::Adjustment, amount, off)
                     }
                     3 => {
                         let amount = amount.checked_neg().expect("an amount");

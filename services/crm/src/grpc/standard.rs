@@ -294,6 +294,15 @@ pub(super) fn parse_money(fields: &mut Fields<'_>, field: &str, wire: &Wire) -> 
     Some(Money { currency: currency.ok()?, amount: amount? })
 }
 
+/// The same of a field that is in no message but the request.
+pub(super) fn top_money(violations: &mut Violations, field: &str, wire: &Wire) -> Option<Money> {
+    let currency = violations.parse::<Currency>(&format!("{field}.currency_code"), &wire.currency_code);
+    let amount = Amount::new(wire.units, wire.nanos);
+    let description = "must be less than a unit, and of the sign of units";
+    violations.check(amount.is_some(), &format!("{field}.nanos"), description);
+    Some(Money { currency: currency?, amount: amount? })
+}
+
 /// In place of an amount that is missing, which is noted, or not read.
 pub(super) fn no_money() -> Money {
     Money { currency: Currency::stored("XXX".to_owned()), amount: Amount::ZERO }

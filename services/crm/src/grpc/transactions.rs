@@ -14,6 +14,7 @@ use tenantry_tenancy::TenantCall;
 use tonic::{Request, Response, Status};
 
 use super::standard::{bound, money, optional, optional_moment, order, parse_money, respond, text, timestamp};
+use crate::app::sales::OWN_PROVIDER;
 use crate::app::{App, payments};
 use crate::domain::{
     Account, AllocationKind, Amount, Currency, Fields, Money, Order, Stored, Target, Transaction, TransactionKind,
@@ -71,6 +72,7 @@ fn parse(wire: &Wire) -> Result<Order, Error> {
     let mut violations = Violations::new();
     let fields = &mut Fields::all(&mut violations, "transaction");
     let provider = fields.text("provider", &wire.provider, 40);
+    fields.check(provider != OWN_PROVIDER, "provider", "must not be tenantry, which the service books under itself");
     let external_id = fields.text("external_id", &wire.external_id, 128);
     let sender = fields.optional_text("sender", &wire.sender, 128);
     let message = fields.optional_text("message", &wire.message, 2_000);
@@ -104,14 +106,16 @@ fn parse(wire: &Wire) -> Result<Order, Error> {
 
 /// The one thing that is named.
 fn target(fields: &mut Fields<'_>, wire: &Wire, kind: TransactionKind) -> Option<Target> {
-    let named = [&wire.person_id, &wire.device_id, &wire.debt_id].iter().filter(|id| !id.is_empty()).count();
-    fields.check(named == 1, "person_id", "must be set, or else one of device_id and debt_id");
+    let named =
+        [&wire.person_id, &wire.device_id, &wire.debt_id, &wire.sale_id].iter().filter(|id| !id.is_empty()).count();
+    fields.check(named == 1, "person_id", "must be set, or else one of device_id, debt_id and sale_id");
     let to_person = kind != TransactionKind::Adjustment || !wire.person_id.is_empty() || named != 1;
     fields.check(to_person, "person_id", "must be set for an adjustment");
     let person = fields.optional_id("person_id", &wire.person_id).map(Target::Person);
     let device = fields.optional_id("device_id", &wire.device_id).map(Target::Device);
     let debt = fields.optional_id("debt_id", &wire.debt_id).map(Target::Debt);
-    person.or(device).or(debt)
+    let sale = fields.optional_id("sale_id", &wire.sale_id).map(Target::Sale);
+    person.or(device).or(debt).or(sale)
 }
 
 fn parse_refund(body: &RefundTransactionRequest) -> Result<(TransactionId, String, Option<String>), Error> {
@@ -195,6 +199,7 @@ fn convert(stored: Stored<Transaction>) -> Wire {
         device_id: text(transaction.device_id),
         refund_of: text(transaction.refund_of),
         create_time: Some(timestamp(stored.created_at)),
+        sale_id: String::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{SimpleExpr, Value};
-use sea_orm::{Condition, QueryOrder, QuerySelect};
+use sea_orm::{Condition, QueryOrder, QuerySelect, QueryTrait};
 use tenantry_ids::{DebtId, DeviceId, PersonId, TransactionId};
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
@@ -177,6 +177,21 @@ pub(crate) async fn is_refunded(db: &impl TenantConnection, id: TransactionId) -
 /// Whether anything was ever paid of a debt.
 pub(crate) async fn any_of_debt(db: &impl TenantConnection, debt: DebtId) -> Result<bool, DbErr> {
     any::<allocation::Entity>(db, Condition::all().add(allocation::Column::DebtId.eq(debt))).await
+}
+
+/// Whether what was left of one of these debts was written off: an adjustment has paid it.
+pub(crate) async fn any_written_off(db: &impl TenantConnection, debts: Vec<DebtId>) -> Result<bool, DbErr> {
+    if debts.is_empty() {
+        return Ok(false);
+    }
+    let adjustments = row::Entity::find()
+        .select_only()
+        .column(row::Column::Id)
+        .filter(row::Column::Kind.eq(TransactionKind::Adjustment))
+        .into_query();
+    let of_debts = allocation::Column::DebtId.is_in(debts);
+    let by_hand = allocation::Column::TransactionId.in_subquery(adjustments);
+    any::<allocation::Entity>(db, Condition::all().add(of_debts).add(by_hand)).await
 }
 
 /// What a list is about; `None`: any.

@@ -20,6 +20,7 @@ mod m20260101_002000_key_ring;
 mod m20260101_002100_sessions;
 mod m20260101_002200_sign_in_failures;
 mod m20260101_002300_api_keys;
+mod m20261122_002000_issuers;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("central")
@@ -42,5 +43,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_002100_sessions::Migration)
         .add(m20260101_002200_sign_in_failures::Migration)
         .add(m20260101_002300_api_keys::Migration)
+        .add(m20261122_002000_issuers::Migration)
         .build()
 }

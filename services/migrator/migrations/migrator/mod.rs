@@ -10,6 +10,7 @@ mod m20260101_000450_credentials;
 mod m20260101_000500_spares;
 mod m20260101_000600_adoptions;
 mod m20260101_000700_plugins;
+mod m20260101_000800_rollout_order;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("migrator")
@@ -22,5 +23,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .add(m20260101_000500_spares::Migration)
         .add(m20260101_000600_adoptions::Migration)
         .add(m20260101_000700_plugins::Migration)
+        .add(m20260101_000800_rollout_order::Migration)
         .build()
 }

@@ -2,8 +2,9 @@
 
 use tenantry_migration::{MigrationError, MigrationSet};
 
+mod appliances;
 mod sms;
 
 pub(super) fn sets() -> Result<Vec<MigrationSet>, MigrationError> {
-    Ok(vec![sms::set()?])
+    Ok(vec![appliances::set()?, sms::set()?])
 }

@@ -2,6 +2,7 @@
 //! has any. Each engine makes a tenant's database in its own way, and every way
 //! can be repeated from any point.
 
+mod address;
 pub(crate) mod adoption;
 mod collation;
 mod error;
@@ -12,13 +13,13 @@ mod scratch;
 mod sqlite;
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
-use secrecy::{ExposeSecret, SecretString};
-use tenantry_migration::{MigrationSet, Run};
+use secrecy::ExposeSecret;
+use tenantry_migration::{Applied, MigrationSet, Run};
 use tenantry_rpc::{Error, Reason};
 
+pub use address::ServerAddress;
 pub(crate) use adoption::Adoption;
 pub(crate) use error::ServerError;
 pub(crate) use inventory::Inventory;
@@ -67,34 +68,6 @@ impl Verifier {
             scram_sha_256: format!("SCRAM-SHA-256$4096:c2NyYXRjaA==${zeroes}:{zeroes}"),
             mysql_native: format!("*{}", "0".repeat(40)),
         }
-    }
-}
-
-/// One database server as configured: `name=url`, with the credential in the url.
-#[derive(Clone)]
-pub struct ServerAddress {
-    name: String,
-    url: SecretString,
-}
-
-impl std::fmt::Debug for ServerAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerAddress").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl FromStr for ServerAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, url) =
-            text.split_once('=').ok_or("write it as name=postgres://admin:password@host:port/postgres")?;
-        let known =
-            ["postgres:", "postgresql:", "mysql:", "mariadb:", "sqlite:"].iter().any(|scheme| url.starts_with(scheme));
-        if name.is_empty() || !known {
-            return Err(format!("{name:?} needs a postgres:, mysql: or sqlite: url"));
-        }
-        Ok(Self { name: name.to_owned(), url: url.to_owned().into() })
     }
 }
 
@@ -251,6 +224,21 @@ impl DatabaseServer {
             Self::Sqlite(server) => server.open(name).await,
         };
         opened.map(AdminDb)
+    }
+
+    /// Brings a database from the first of these versions to the second in one message, if it is at the first and the
+    /// engine can. `None` leaves it as it is, for [`Self::open`] to do it or to find out what is in the way.
+    pub(crate) async fn migrate_at_once(
+        &self,
+        name: &Ident,
+        set: &MigrationSet,
+        versions: (&str, &str),
+        run: &Run,
+    ) -> Result<Option<Applied>, ServerError> {
+        match self {
+            Self::Postgres(server) => server.migrate_at_once(name, set, versions, run).await,
+            Self::MySql(_) | Self::Sqlite(_) => Ok(None),
+        }
     }
 
     /// Builds a database from nothing by `set`, which proves its statements here. What is built is the template of new

@@ -252,7 +252,7 @@ pub(crate) async fn note_version(
 /// Notes what a rollout did to a database: the version that it has now, where that has changed, and whether it failed.
 pub(crate) async fn note_rollout(
     db: &impl ConnectionTrait,
-    database: DatabaseId,
+    databases: impl Iterator<Item = DatabaseId>,
     version: Option<&str>,
     failed: Option<RolloutId>,
     now: DateTime<Utc>,
@@ -265,7 +265,7 @@ pub(crate) async fn note_rollout(
             .col_expr(row::Column::SchemaVersion, Expr::value(version))
             .col_expr(row::Column::VersionSequence, Expr::col(row::Column::VersionSequence).add(1));
     }
-    update.filter(row::Column::DatabaseId.eq(database)).exec(db).await?;
+    update.filter(row::Column::DatabaseId.is_in(databases)).exec(db).await?;
     Ok(())
 }
 

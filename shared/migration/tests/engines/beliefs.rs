@@ -2,39 +2,73 @@
 
 use sea_orm::ConnectionTrait;
 use tenantry_migration::{
-    LEDGER, MigrationError, SetBuilder, baseline, baseline_versions, ledger_sets, migrate, migrate_from, status,
+    Applied, LEDGER, MigrationError, MigrationSet, Run, SetBuilder, baseline, baseline_versions, ledger_sets, migrate,
+    migrate_at_once, status,
 };
 
 use crate::fixtures::*;
 use crate::support::TestDb;
 
+/// As a rollout does it: at once where the engine can and the belief is right.
+async fn from_belief(
+    test: &TestDb,
+    set: &MigrationSet,
+    from: &str,
+    target: Option<&str>,
+    run: &Run,
+) -> Result<Applied, MigrationError> {
+    if let Some(mut session) = test.connect_driver(run).await
+        && let Some(applied) = migrate_at_once(&mut session, set, (from, target), run).await?
+    {
+        return Ok(applied);
+    }
+    migrate(&test.connect().await, set, target, run).await
+}
+
+/// The message itself, so that going on with [`migrate`] is not taken for it.
+pub(crate) async fn one_message_is_enough_where_the_belief_is_right(test: TestDb) {
+    let (db, set) = (test.connect().await, three());
+    let Some(mut session) = test.connect_driver(&run_at(0)).await else { return };
+    let mut at_once =
+        async |from: &str, run: Run| migrate_at_once(&mut session, &set, (from, None), &run).await.unwrap();
+    migrate(&db, &set, Some(PEOPLE), &run_at(0)).await.unwrap();
+    for wrong in ["", CITIES, ROADS] {
+        assert_eq!(at_once(wrong, run_at(1)).await, None, "{wrong:?}");
+    }
+    let applied = at_once(PEOPLE, run_at(2)).await.unwrap();
+    assert_eq!(applied.versions().collect::<Vec<_>>(), [CITIES, ROADS]);
+    let ledger = status(&db, &set).await.unwrap().applied;
+    assert!(ledger.iter().all(|entry| entry.duration_ms >= 0), "{ledger:?}");
+    assert_eq!(at_once(PEOPLE, run_at(3)).await, None, "not twice");
+}
+
 pub(crate) async fn a_belief_is_checked_whatever_it_was(test: TestDb) {
     let (db, set) = (test.connect().await, three());
     // Right, then behind what is there, ahead of it, and of a version that never was.
     migrate(&db, &set, Some(PEOPLE), &run_at(0)).await.unwrap();
-    let applied = migrate_from(&db, &set, PEOPLE, Some(CITIES), &run_at(1)).await.unwrap();
+    let applied = from_belief(&test, &set, PEOPLE, Some(CITIES), &run_at(1)).await.unwrap();
     assert_eq!(applied.versions().collect::<Vec<_>>(), [CITIES]);
-    let applied = migrate_from(&db, &set, PEOPLE, None, &run_at(2)).await.unwrap();
+    let applied = from_belief(&test, &set, PEOPLE, None, &run_at(2)).await.unwrap();
     assert_eq!(applied.versions().collect::<Vec<_>>(), [ROADS], "only what is missing");
     for belief in ["", PEOPLE, CITIES, ROADS, "m20990101_000000_never"] {
-        assert_eq!(migrate_from(&db, &set, belief, None, &run_at(3)).await.unwrap().done, [], "{belief:?}");
+        assert_eq!(from_belief(&test, &set, belief, None, &run_at(3)).await.unwrap().done, [], "{belief:?}");
     }
     assert!(status(&db, &set).await.unwrap().is_current());
 }
 
 pub(crate) async fn a_belief_does_not_get_past_a_conflict(test: TestDb) {
     let db = test.connect().await;
-    let nothing_there = migrate_from(&db, &two(), PEOPLE, None, &run_at(0)).await.unwrap();
+    let nothing_there = from_belief(&test, &two(), PEOPLE, None, &run_at(0)).await.unwrap();
     assert_eq!(nothing_there.versions().collect::<Vec<_>>(), [PEOPLE, CITIES], "no ledger: from the beginning");
     let mut changed = people();
     changed.up.push("CREATE TABLE more (id int)".to_owned());
     let set = SetBuilder::new("tenant").add(changed).add(cities()).add(roads()).build().unwrap();
-    let error = migrate_from(&db, &set, CITIES, None, &run_at(1)).await.unwrap_err();
+    let error = from_belief(&test, &set, CITIES, None, &run_at(1)).await.unwrap_err();
     assert!(matches!(&error, MigrationError::ChecksumMismatch { version, .. } if version == PEOPLE), "{error:?}");
 
     migrate(&db, &three(), None, &run_at(2)).await.unwrap();
     let one = SetBuilder::new("tenant").add(people()).add(cities()).build().unwrap();
-    let error = migrate_from(&db, &one, PEOPLE, None, &run_at(3)).await.unwrap_err();
+    let error = from_belief(&test, &one, PEOPLE, None, &run_at(3)).await.unwrap_err();
     assert!(matches!(&error, MigrationError::UnknownVersion { version, .. } if version == ROADS), "{error:?}");
 }
 

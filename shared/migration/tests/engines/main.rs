@@ -47,6 +47,7 @@ on_every_engine! {
     a_plan_back_names_what_would_go,
     a_wipe_leaves_the_ledger_alone_and_empty,
     a_belief_is_checked_whatever_it_was,
+    one_message_is_enough_where_the_belief_is_right,
     a_belief_does_not_get_past_a_conflict,
     a_baseline_is_noted_once_and_runs_nothing,
     the_ledger_of_seaorms_migrator_is_taken_over,

@@ -3,8 +3,10 @@
 
 use std::{future::Future, path::PathBuf};
 
+use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
-use tenantry_migration::{CatalogueObject, CatalogueOptions, catalogue};
+use tenantry_migration::{CatalogueObject, CatalogueOptions, Run, catalogue};
 use uuid::Uuid;
 
 /// Makes `sqlite::`, `postgres::` and `mariadb::` tests of each `async fn(TestDb)`.
@@ -44,6 +46,24 @@ impl TestDb {
     /// Another session of its own: a pool of one connection.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         connect(&self.url).await
+    }
+
+    /// A session of PostgreSQL's driver itself, as a run begins one.
+    pub(crate) async fn connect_driver(&self, run: &Run) -> Option<PgConnection> {
+        match self.server {
+            Server::Postgres => {
+                let options: PgConnectOptions = self.url.parse().expect("an address");
+                Some(
+                    options
+                        .application_name(&run.session_name())
+                        .options(run.session_limits())
+                        .connect()
+                        .await
+                        .expect("a connection"),
+                )
+            }
+            Server::Sqlite | Server::MariaDb => None,
+        }
     }
 
     /// A pool as the services use it, which migrations must refuse where they lock a session.

@@ -12,6 +12,8 @@ pub enum KeyAlgorithm {
     Es256,
     /// RSASSA-PKCS1-v1_5 of 2048 bits or more: of keys that were imported, for meshes that want it.
     Rs256,
+    /// Ed25519 (RFC 8037): of other issuers' keys. None of ours signs with it.
+    EdDsa,
 }
 
 impl KeyAlgorithm {
@@ -20,6 +22,7 @@ impl KeyAlgorithm {
         match self {
             KeyAlgorithm::Es256 => "ES256",
             KeyAlgorithm::Rs256 => "RS256",
+            KeyAlgorithm::EdDsa => "EdDSA",
         }
     }
 
@@ -27,6 +30,7 @@ impl KeyAlgorithm {
         match self {
             KeyAlgorithm::Es256 => jsonwebtoken::Algorithm::ES256,
             KeyAlgorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+            KeyAlgorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
         }
     }
 }
@@ -38,27 +42,29 @@ impl std::str::FromStr for KeyAlgorithm {
         match text {
             "ES256" => Ok(KeyAlgorithm::Es256),
             "RS256" => Ok(KeyAlgorithm::Rs256),
-            _ => Err("must be ES256 or RS256"),
+            // RFC 9864 names the curve; with Ed25519 alone both say the same.
+            "EdDSA" | "Ed25519" => Ok(KeyAlgorithm::EdDsa),
+            _ => Err("must be ES256, RS256 or EdDSA"),
         }
     }
 }
 
-/// A public key as the members of a JWK (RFC 7517, RFC 7518).
+/// A public key as the members of a JWK (RFC 7517, RFC 7518, RFC 8037).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JwkMembers {
     /// Key id.
     pub kid: String,
-    /// Key type; `EC` or `RSA`.
+    /// Key type; `EC`, `RSA` or `OKP`.
     pub kty: String,
     /// The one algorithm that the key is good for.
     pub alg: String,
     /// Its use; `sig`.
     #[serde(rename = "use")]
     pub use_: String,
-    /// Curve of an `EC` key; `P-256`.
+    /// Curve of an `EC` key, `P-256`; of an `OKP` key, `Ed25519`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crv: Option<String>,
-    /// Coordinate of an `EC` key, base64url.
+    /// Coordinate of an `EC` key or the whole of an `OKP` key, base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub x: Option<String>,
     /// Coordinate of an `EC` key, base64url.
@@ -96,7 +102,8 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// From a JWK; `None` unless it is an ES256 key on P-256 of full length or an RS256 key of 2048 to 4096 bits.
+    /// From a JWK; `None` unless it is an ES256 key on P-256 of full length, an RS256 key of 2048 to 4096 bits, or an
+    /// EdDSA key on Ed25519 of full length.
     pub fn from_jwk(jwk: &JwkMembers) -> Option<Self> {
         if jwk.use_ != "sig" {
             return None;
@@ -113,7 +120,12 @@ impl VerifyingKey {
                 let fits = MODULUS_CHARS.contains(&n.len()) && (1..=EXPONENT_CHARS).contains(&e.len());
                 (DecodingKey::from_rsa_components(n, e).ok()?, fits)
             }
-            (KeyAlgorithm::Es256 | KeyAlgorithm::Rs256, _) => return None,
+            (KeyAlgorithm::EdDsa, "OKP") => {
+                let x = jwk.x.as_deref()?;
+                let full = x.len() == COORDINATE_CHARS;
+                (DecodingKey::from_ed_components(x).ok()?, full && jwk.crv.as_deref() == Some("Ed25519"))
+            }
+            (KeyAlgorithm::Es256 | KeyAlgorithm::Rs256 | KeyAlgorithm::EdDsa, _) => return None,
         };
         fits.then_some(Self { algorithm, key })
     }
@@ -147,6 +159,9 @@ mod tests {
         let rsa = JwkMembers::rs256("r".into(), &[0xff; 256], &[1, 0, 1]);
         assert!(VerifyingKey::from_jwk(&good).is_some_and(|key| key.algorithm() == KeyAlgorithm::Es256));
         assert!(VerifyingKey::from_jwk(&rsa).is_some_and(|key| key.algorithm() == KeyAlgorithm::Rs256));
+        let ed =
+            JwkMembers { kty: "OKP".into(), alg: "EdDSA".into(), crv: Some("Ed25519".into()), y: None, ..good.clone() };
+        assert!(VerifyingKey::from_jwk(&ed).is_some_and(|key| key.algorithm() == KeyAlgorithm::EdDsa));
         let bad = [
             JwkMembers { alg: "RS256".into(), ..good.clone() },
             JwkMembers { alg: "ES256".into(), ..rsa.clone() },
@@ -160,6 +175,10 @@ mod tests {
             JwkMembers::rs256("r".into(), &[0xff; 513], &[1, 0, 1]),
             JwkMembers::rs256("r".into(), &[0xff; 256], &[]),
             JwkMembers { n: Some("not base64!".repeat(40)), ..rsa },
+            JwkMembers { crv: Some("X25519".into()), ..ed.clone() },
+            JwkMembers { x: Some("AA".into()), ..ed.clone() },
+            JwkMembers { kty: "EC".into(), ..ed.clone() },
+            JwkMembers { alg: "ES256".into(), ..ed },
         ];
         for jwk in bad {
             assert!(VerifyingKey::from_jwk(&jwk).is_none(), "{jwk:?}");

@@ -131,6 +131,22 @@ impl KeyCache {
         self.fetch().await
     }
 
+    /// How long ago the keys were fetched; `None` before that.
+    pub fn age(&self) -> Option<Duration> {
+        self.times().0.map(|fetched| fetched.elapsed())
+    }
+
+    /// Fetches, unless the keys are no older than this or it has just failed: for those who look when they need a key,
+    /// and not all the time.
+    pub async fn refresh_if_older(&self, age: Duration) -> Result<(), KeyError> {
+        let _alone = self.fetching.lock().await;
+        if self.age().is_some_and(|known| known <= age) {
+            return Ok(());
+        }
+        self.check_failure()?;
+        self.fetch().await
+    }
+
     async fn fetch(&self) -> Result<(), KeyError> {
         match self.from.fetch().await {
             Ok(keys) => {

@@ -1,4 +1,4 @@
-//! jsonwebtoken over ring: ES256 and RS256, and nothing else.
+//! jsonwebtoken over ring: ES256 and RS256, EdDSA to verify only, and nothing else.
 //!
 //! The crate's own backends either pull in `rsa` (RUSTSEC-2023-0071) or panic on
 //! a malformed key; ring does neither.
@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_2048_8192_SHA256,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use signature::{Signer, Verifier};
@@ -49,6 +49,9 @@ fn verifier(algorithm: Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifi
         }
         (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
             Ok(Box::new(Rs256Verifier(PublicKeyComponents { n: n.clone(), e: e.clone() })))
+        }
+        (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(key)) => {
+            Ok(Box::new(EdDsaVerifier(UnparsedPublicKey::new(&ED25519, key.clone()))))
         }
         _ => Err(Error::from(ErrorKind::InvalidAlgorithm)),
     }
@@ -116,5 +119,19 @@ impl Verifier<Vec<u8>> for Rs256Verifier {
 impl JwtVerifier for Rs256Verifier {
     fn algorithm(&self) -> Algorithm {
         Algorithm::RS256
+    }
+}
+
+struct EdDsaVerifier(UnparsedPublicKey<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for EdDsaVerifier {
+    fn verify(&self, message: &[u8], signed: &Vec<u8>) -> std::result::Result<(), signature::Error> {
+        self.0.verify(message, signed).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for EdDsaVerifier {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
     }
 }

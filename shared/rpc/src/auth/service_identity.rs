@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::claims::ServiceClaims;
 use super::{JwkMembers, SERVICE_TOKEN, SigningError, SigningKey, VerifyingKey};
 use crate::Clock;
+use crate::tls::{ClientTls, TlsConfig};
 
 /// How long a service token lives, in seconds.
 const LIFETIME_SECONDS: i64 = 300;
@@ -42,6 +43,14 @@ pub enum IdentityError {
         /// What is wrong.
         problem: String,
     },
+    /// There is neither a key nor a certificate.
+    #[error(
+        "this service has nothing to prove itself with: give --service-key-file, or --tls-cert-file and --tls-key-file"
+    )]
+    Nobody,
+    /// There are neither keys nor names of services.
+    #[error("no service could call: give --trusted-services-file, or --tls-client-ca-file and --tls-service-identity")]
+    NobodyTrusted,
     /// The key cannot be used.
     #[error(transparent)]
     Key(#[from] SigningError),
@@ -51,13 +60,40 @@ pub enum IdentityError {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Service identity")]
 pub struct ServiceKeyFiles {
-    /// This service's private key (PKCS#8 in PEM), as `generate-key` writes it.
+    /// This service's private key (PKCS#8 in PEM), as `generate-key` writes it. Not needed where the service calls over
+    /// TLS with a certificate that proves it.
     #[arg(long, env = "TENANTRY_SERVICE_KEY_FILE")]
-    pub service_key_file: PathBuf,
+    pub service_key_file: Option<PathBuf>,
 
-    /// The public keys of the services that may call (a JWK set), as `generate-key` extends it.
+    /// The public keys of the services that may call (a JWK set), as `generate-key` extends it. Not needed where
+    /// certificates prove them (--tls-service-identity).
     #[arg(long, env = "TENANTRY_TRUSTED_SERVICES_FILE")]
-    pub trusted_services_file: PathBuf,
+    pub trusted_services_file: Option<PathBuf>,
+}
+
+impl ServiceKeyFiles {
+    /// What signs the calls of the service `name`; nothing where it shows a certificate and has no key.
+    pub fn identity(
+        &self,
+        name: &str,
+        tls: &ClientTls,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<Arc<ServiceIdentity>>, IdentityError> {
+        match &self.service_key_file {
+            Some(file) => Ok(Some(Arc::new(ServiceIdentity::load(name, file, clock)?))),
+            None if tls.presents_certificate() => Ok(None),
+            None => Err(IdentityError::Nobody),
+        }
+    }
+
+    /// The services that may call with a token, where certificates need not prove all of them.
+    pub fn trusted(&self, tls: &TlsConfig) -> Result<TrustedServices, IdentityError> {
+        match &self.trusted_services_file {
+            Some(file) => TrustedServices::load(file),
+            None if tls.knows_services() => Ok(TrustedServices::default()),
+            None => Err(IdentityError::NobodyTrusted),
+        }
+    }
 }
 
 /// Signs this service's calls to others.

@@ -20,6 +20,9 @@ pub enum SigningError {
     /// The bytes are no PKCS#8 key for the algorithm.
     #[error("not a PKCS#8 key for {}", .0.as_str())]
     Key(KeyAlgorithm),
+    /// None of our keys signs so.
+    #[error("keys for {} only verify here; sign with ES256 or RS256", .0.as_str())]
+    VerifiesOnly(KeyAlgorithm),
     /// A token could not be signed.
     #[error("the token could not be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
@@ -64,6 +67,7 @@ impl SigningKey {
                 let public = PublicKeyComponents::<Vec<u8>>::from(pair.public());
                 (EncodingKey::from_rsa_der(pkcs8), JwkMembers::rs256(kid.clone(), &public.n, &public.e))
             }
+            KeyAlgorithm::EdDsa => return Err(SigningError::VerifiesOnly(algorithm)),
         };
         Ok(Self { kid, algorithm, key, public })
     }

@@ -90,6 +90,10 @@ reasons! {
     TokenRevoked = "TOKEN_REVOKED": Unauthenticated,
     /// E-mail, password, credential or secret is wrong.
     CredentialsInvalid = "CREDENTIALS_INVALID": Unauthenticated,
+    /// The client certificate, without a token, proves nobody.
+    CertificateUnknown = "CERTIFICATE_UNKNOWN": Unauthenticated,
+    /// The token is of another service than the client certificate.
+    CertificateMismatch = "CERTIFICATE_MISMATCH": Unauthenticated,
     /// The keys that verify tokens cannot be had.
     KeysUnavailable = "KEYS_UNAVAILABLE": Unavailable,
     /// This kind of caller, or this service, may not call the RPC.
@@ -298,6 +302,59 @@ reasons! {
     ApiKeyNotFound = "API_KEY_NOT_FOUND": NotFound,
     /// Too many wrong passwords.
     SignInThrottled = "SIGN_IN_THROTTLED": ResourceExhausted,
+
+    /// No issuer of this id is registered.
+    IssuerNotFound = "ISSUER_NOT_FOUND": NotFound,
+    /// The issuer is registered already.
+    IssuerExists = "ISSUER_EXISTS": AlreadyExists,
+    /// The issuer's claim value leads to another company.
+    IssuerCompanyExists = "ISSUER_COMPANY_EXISTS": AlreadyExists,
+    /// The issuer's claim value leads nowhere.
+    IssuerCompanyNotFound = "ISSUER_COMPANY_NOT_FOUND": NotFound,
+    /// The issuer's user is linked to another of ours.
+    IssuerUserExists = "ISSUER_USER_EXISTS": AlreadyExists,
+    /// The issuer's user is linked to nobody.
+    IssuerUserNotFound = "ISSUER_USER_NOT_FOUND": NotFound,
+    /// The token is of an issuer that is not registered.
+    IssuerUnknown = "ISSUER_UNKNOWN": Unauthenticated,
+    /// The token's issuer is registered, and its tokens are not taken now.
+    IssuerDisabled = "ISSUER_DISABLED": Unauthenticated,
+    /// The issuer's keys cannot be had.
+    IssuerKeysUnavailable = "ISSUER_KEYS_UNAVAILABLE": Unavailable,
+    /// No signed token of the issuer's.
+    ExternalTokenInvalid = "EXTERNAL_TOKEN_INVALID": Unauthenticated,
+    /// The issuer's token is for somebody else.
+    ExternalTokenAudience = "EXTERNAL_TOKEN_AUDIENCE": Unauthenticated,
+    /// The issuer's token is over.
+    ExternalTokenExpired = "EXTERNAL_TOKEN_EXPIRED": Unauthenticated,
+    /// The issuer's token is of the future.
+    ExternalTokenNotYetValid = "EXTERNAL_TOKEN_NOT_YET_VALID": Unauthenticated,
+    /// The issuer's token was issued too long ago.
+    ExternalTokenTooOld = "EXTERNAL_TOKEN_TOO_OLD": Unauthenticated,
+    /// The issuer's token is signed in a way that is not taken.
+    ExternalTokenAlgorithm = "EXTERNAL_TOKEN_ALGORITHM": Unauthenticated,
+    /// The issuer has no key of the token's kid.
+    ExternalTokenKeyUnknown = "EXTERNAL_TOKEN_KEY_UNKNOWN": Unauthenticated,
+    /// The issuer's token brings its own key.
+    ExternalTokenEmbeddedKey = "EXTERNAL_TOKEN_EMBEDDED_KEY": Unauthenticated,
+    /// The issuer's token demands what is not understood.
+    ExternalTokenCritical = "EXTERNAL_TOKEN_CRITICAL": Unauthenticated,
+    /// What the issuer's token says of its company is mapped to none.
+    ExternalCompanyNotMapped = "EXTERNAL_COMPANY_NOT_MAPPED": PermissionDenied,
+    /// The issuer's user is nobody of ours.
+    ExternalUserNotLinked = "EXTERNAL_USER_NOT_LINKED": PermissionDenied,
+    /// No such appliance in the company.
+    ApplianceNotFound = "APPLIANCE_NOT_FOUND": NotFound,
+    /// No such sale in the company.
+    SaleNotFound = "SALE_NOT_FOUND": NotFound,
+    /// The sale has ended.
+    SaleCancelled = "SALE_CANCELLED": FailedPrecondition,
+    /// No such template of text messages in the company.
+    SmsTemplateNotFound = "SMS_TEMPLATE_NOT_FOUND": NotFound,
+    /// No such text message in the company.
+    SmsNotFound = "SMS_NOT_FOUND": NotFound,
+    /// Somebody has taken it since, under a later fence.
+    LeaseLost = "LEASE_LOST": Aborted,
 }
 
 impl std::fmt::Display for Reason {

@@ -13,6 +13,7 @@ use super::{HttpRequest, HttpResponse, Middleware, Next, PendingCheck, is_infras
 use crate::access::{admit, tenant_check};
 use crate::auth::Verifier;
 use crate::origin::within_call_from;
+use crate::tls::Peer;
 use crate::{Caller, Context, Error, Origin, Reason};
 
 /// Finds out who calls, applies the RPC's access rule, and makes the context.
@@ -35,7 +36,7 @@ impl Middleware for Authenticate {
             );
             return Status::from(error).into_http();
         };
-        let caller = match self.caller(rule, request.headers()).await {
+        let caller = match self.caller(rule, request.extensions().get(), request.headers()).await {
             Ok(caller) => caller,
             Err(error) => return Status::from(error).into_http(),
         };
@@ -56,11 +57,24 @@ impl Middleware for Authenticate {
 }
 
 impl Authenticate {
-    async fn caller(&self, rule: &AccessRule, headers: &HeaderMap) -> Result<Caller, Error> {
+    /// Who the token says; without one, who the certificate of the connection says.
+    async fn caller(
+        &self,
+        rule: &AccessRule,
+        certificate: Option<&Arc<Peer>>,
+        headers: &HeaderMap,
+    ) -> Result<Caller, Error> {
         if rule.admits(CallerKind::Anonymous) {
             return Ok(Caller::Anonymous);
         }
-        self.verifier.verify(bearer(headers)?).await
+        match certificate {
+            Some(certificate) if !headers.contains_key(http::header::AUTHORIZATION) => certificate.caller(),
+            _ => {
+                let caller = self.verifier.verify(bearer(headers)?).await?;
+                certificate.map_or(Ok(()), |certificate| certificate.check_token(&caller))?;
+                Ok(caller)
+            }
+        }
     }
 }
 

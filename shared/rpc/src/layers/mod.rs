@@ -30,6 +30,7 @@ use tonic::service::Routes;
 use tower::Service;
 
 use crate::Origin;
+use crate::tls::Peer;
 
 /// A request as it arrives.
 pub type HttpRequest = http::Request<Body>;
@@ -89,16 +90,23 @@ pub(crate) struct Stack {
     routes: Routes,
     /// Who has connected, and how many proxies are believed.
     peer: Option<(SocketAddr, u8)>,
+    /// What the other end has shown of itself.
+    certificate: Option<Arc<Peer>>,
 }
 
 impl Stack {
     pub(crate) fn new(layers: Vec<Arc<dyn Middleware>>, routes: Routes) -> Self {
-        Self { layers: layers.into(), routes: routes.prepare(), peer: None }
+        Self { layers: layers.into(), routes: routes.prepare(), peer: None, certificate: None }
     }
 
     /// For the calls of one connection.
     pub(crate) fn called_from(&self, peer: SocketAddr, trusted_hops: u8) -> Self {
         Self { peer: Some((peer, trusted_hops)), ..self.clone() }
+    }
+
+    /// For the calls of a connection whose client has shown this.
+    pub(crate) fn shown(self, certificate: Option<Arc<Peer>>) -> Self {
+        Self { certificate, ..self }
     }
 }
 
@@ -119,6 +127,9 @@ where
         if let Some((peer, trusted_hops)) = self.peer {
             let origin = Origin::of(peer, request.headers(), trusted_hops);
             request.extensions_mut().insert(origin);
+        }
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(certificate.clone());
         }
         let next = Next { layers: self.layers.clone(), at: 0, routes: self.routes.clone() };
         Box::pin(async move { Ok(next.run(request.map(Body::new)).await) })

@@ -2,17 +2,21 @@
 //! keeps busy, and answers an expired deadline with CANCELLED before ours can
 //! say DEADLINE_EXCEEDED.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::ServerConfig;
 use crate::Shutdown;
 use crate::layers::Stack;
+use crate::tls::ServerTls;
 
 /// Header lists over this are refused, in bytes. Twice the largest token.
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
@@ -23,8 +27,14 @@ const HTTP1_IDLE: Duration = Duration::from_secs(10);
 /// How long to wait after accept fails (too many open files, as a rule).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-pub(super) async fn serve(listener: TcpListener, stack: Stack, config: &ServerConfig, shutdown: &Shutdown) {
-    let builder = builder(config);
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    stack: Stack,
+    config: &ServerConfig,
+    shutdown: &Shutdown,
+) {
+    let way = Arc::new(Way { builder: builder(config), tls, grace: config.drain_grace() });
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -34,7 +44,7 @@ pub(super) async fn serve(listener: TcpListener, stack: Stack, config: &ServerCo
         match accepted {
             Ok((stream, peer)) => {
                 let stack = stack.called_from(peer, config.trusted_hops);
-                connections.spawn(connection(builder.clone(), stream, stack, shutdown.clone()));
+                connections.spawn(way.clone().connection(stream, stack, shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -61,28 +71,90 @@ fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves one connection. When the shutdown begins the peer is told to go
-/// elsewhere (GOAWAY) and calls under way finish; when it is forced the
-/// connection is dropped with whatever is on it.
-async fn connection(builder: auto::Builder<TokioExecutor>, stream: TcpStream, stack: Stack, shutdown: Shutdown) {
-    // Small answers must not wait for more to send.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return;
-    }
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(stack));
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.begun() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = shutdown.forced() => return,
-            }
+/// What all connections have in common.
+struct Way {
+    builder: auto::Builder<TokioExecutor>,
+    tls: Option<Arc<ServerTls>>,
+    /// How long calls may go on over a connection whose client is not trusted any more.
+    grace: Duration,
+}
+
+impl Way {
+    /// Serves one connection, after its handshake where there is one.
+    async fn connection(self: Arc<Self>, stream: TcpStream, stack: Stack, shutdown: Shutdown) {
+        // Small answers must not wait for more to send.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection ended before it began");
+            return;
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+        let Some(tls) = &self.tls else {
+            return self.answer(stream, stack, &shutdown, std::future::pending()).await;
+        };
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = shutdown.begun() => return,
+        };
+        let (stream, peer, trust) = match accepted {
+            Ok(accepted) => accepted.into_parts(),
+            Err(error) => return log_handshake(&error),
+        };
+        let distrusted = async {
+            tls.distrusts(peer.as_deref(), trust).await;
+            if let Some(peer) = &peer {
+                tracing::info!(certificate = peer.names(), "a client's certificate does not count any more");
+            }
+        };
+        self.answer(stream, stack.shown(peer.clone()), &shutdown, distrusted).await;
+    }
+
+    /// Serves one connection. When the shutdown begins the peer is told to go elsewhere (GOAWAY) and calls under way
+    /// finish; when it is forced the connection is dropped with whatever is on it. One whose client is not trusted any
+    /// more ends the same way, with a limit.
+    async fn answer<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: IO,
+        stack: Stack,
+        shutdown: &Shutdown,
+        distrusted: impl Future<Output = ()>,
+    ) {
+        let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(stack));
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            limit = async {
+                tokio::select! {
+                    () = shutdown.begun() => None,
+                    () = distrusted => Some(self.grace),
+                }
+            } => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = shutdown.forced() => return,
+                    () = after(limit) => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+async fn after(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A certificate that is refused is somebody's trouble; everything else may be a scan.
+fn log_handshake(error: &io::Error) {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    if matches!(cause, Some(InvalidCertificate(_) | NoCertificatesPresented)) {
+        tracing::warn!(%error, "a client was refused in its TLS handshake");
+    } else {
+        tracing::debug!(%error, "a TLS handshake failed");
     }
 }

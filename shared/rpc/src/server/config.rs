@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::tls::TlsConfig;
+
 /// What is taken for granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
@@ -60,6 +62,10 @@ pub struct ServerConfig {
     /// How long a ping may stay unanswered, in milliseconds.
     #[arg(long, env = "TENANTRY_KEEPALIVE_TIMEOUT_MS", default_value_t = 20_000)]
     pub keepalive_timeout_ms: u64,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub tls: TlsConfig,
 }
 
 impl ServerConfig {
@@ -77,17 +83,19 @@ impl ServerConfig {
             max_streams_per_connection: 256,
             keepalive_interval_ms: 30_000,
             keepalive_timeout_ms: 20_000,
+            tls: TlsConfig::default(),
         }
     }
 
     /// Whether the values go together, before a socket opens.
     pub fn validate(&self) -> Result<(), String> {
-        if self.mode == Mode::Production && !self.listen.ip().is_loopback() {
+        if self.mode == Mode::Production && !self.listen.ip().is_loopback() && !self.tls.serves() {
             return Err(format!(
-                "production refuses plaintext on {}: listen on a loopback address behind a proxy that ends TLS, or use --mode dev",
+                "production refuses plaintext on {}: give --tls-cert-file and --tls-key-file, listen on a loopback address behind a proxy that ends TLS, or use --mode dev",
                 self.listen
             ));
         }
+        self.tls.validate()?;
         if self.max_concurrent_calls == 0 || self.max_streams_per_connection == 0 {
             return Err("max-concurrent-calls and max-streams-per-connection must be at least 1".to_owned());
         }
@@ -125,6 +133,12 @@ mod tests {
         assert!(config("0.0.0.0:1", Mode::Dev).is_ok());
         assert!(config("127.0.0.1:1", Mode::Production).is_ok());
         assert!(config("[::1]:1", Mode::Production).is_ok());
+
+        let mut config = ServerConfig::at("0.0.0.0:1".parse().expect("an address"), Mode::Production);
+        (config.tls.tls_cert_file, config.tls.tls_key_file) = (Some("x".into()), Some("x".into()));
+        assert!(config.validate().is_ok());
+        config.tls.tls_key_file = None;
+        assert!(config.validate().is_err());
     }
 
     #[test]

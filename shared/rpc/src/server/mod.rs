@@ -24,7 +24,6 @@ use tower::Service;
 pub use config::{Mode, ServerConfig};
 pub use web::{Document, Rendered};
 
-use crate::Shutdown;
 use crate::auth::Verifier;
 use crate::layers::admission::Admission;
 use crate::layers::authenticate::Authenticate;
@@ -32,6 +31,8 @@ use crate::layers::deadline::DeadlineLayer;
 use crate::layers::panics::Panics;
 use crate::layers::trace::Trace;
 use crate::layers::{Middleware, Stack};
+use crate::tls::{ServerTls, TlsError};
+use crate::{Shutdown, SystemClock};
 
 /// A server that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum ServerError {
         /// Why.
         source: io::Error,
     },
+    /// TLS cannot be spoken with these files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The configuration contradicts itself or the mode.
     #[error("{0}")]
     Config(String),
@@ -141,6 +145,7 @@ impl ServerBuilder {
         self.add_reflection()?;
 
         let config = self.config;
+        let tls = ServerTls::load(&config.tls, config.mode, Arc::new(SystemClock))?.map(Arc::new);
         let mut layers: Vec<Arc<dyn Middleware>> = vec![
             Arc::new(web::Web::new(self.documents, rules.clone())),
             Arc::new(Trace { service: self.name }),
@@ -151,7 +156,7 @@ impl ServerBuilder {
         ];
         layers.extend(self.extra);
         let stack = Stack::new(layers, self.routes.routes());
-        Ok(BoundServer { listener, stack, health, services: self.services, config })
+        Ok(BoundServer { listener, tls, stack, health, services: self.services, config })
     }
 
     fn rules(&self) -> Result<AccessRules, AccessError> {
@@ -192,6 +197,7 @@ impl ServerBuilder {
 /// A server that has its port and is not serving yet.
 pub struct BoundServer {
     listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
     stack: Stack,
     health: HealthReporter,
     services: Vec<&'static str>,
@@ -207,13 +213,18 @@ impl BoundServer {
     /// Serves until the shutdown begins and every call under way has ended, or
     /// until it is forced. An open stream delays it no longer than that.
     pub async fn serve(self, shutdown: Shutdown) {
-        let Self { listener, stack, health, services, config } = self;
+        let Self { listener, tls, stack, health, services, config } = self;
         let not_serving = async {
             shutdown.begun().await;
             for name in services.iter().copied().chain([""]) {
                 health.set_service_status(name, ServingStatus::NotServing).await;
             }
         };
-        tokio::join!(not_serving, accept::serve(listener, stack, &config, &shutdown));
+        let keep_up = async {
+            if let Some(tls) = &tls {
+                tls.clone().keep_up(shutdown.clone()).await;
+            }
+        };
+        tokio::join!(not_serving, keep_up, accept::serve(listener, tls.clone(), stack, &config, &shutdown));
     }
 }

@@ -182,19 +182,12 @@ struct Entry {
     plugins: Vec<PluginEntry>,
 }
 
-/// A plugin's name, or its name and the newest migration of its tables: a service whose tables are a plugin's needs both.
+/// A plugin's name and the newest migration of its tables, which whoever has a range for them needs; or its name alone.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum PluginEntry {
-    Named(Box<str>),
-    At(PluginAt),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PluginAt {
-    name: Box<str>,
-    schema_version: Box<str>,
+    Named(String),
+    At(InstalledPlugin),
 }
 
 #[derive(Deserialize)]
@@ -212,8 +205,8 @@ fn active() -> TenantState {
 impl From<PluginEntry> for InstalledPlugin {
     fn from(entry: PluginEntry) -> Self {
         match entry {
-            PluginEntry::Named(name) => Self { name, schema_version: Box::default() },
-            PluginEntry::At(PluginAt { name, schema_version }) => Self { name, schema_version },
+            PluginEntry::Named(name) => Self { name, schema_version: String::new() },
+            PluginEntry::At(plugin) => plugin,
         }
     }
 }

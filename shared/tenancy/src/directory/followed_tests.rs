@@ -18,7 +18,7 @@ fn change(tenant: CompanyId, state: TenantState, generation: u64) -> Change {
         generation,
         schema_version: "m2".to_owned(),
         maintenance_retry: Some(Duration::from_secs(3)),
-        plugins: [InstalledPlugin { name: "appliances".into(), schema_version: "m1".into() }].into(),
+        plugins: [InstalledPlugin { name: "appliances".to_owned(), schema_version: "m1".to_owned() }].into(),
         limits: Limits { connections: NonZeroU32::new(3), ..Limits::default() },
     }
 }
@@ -47,6 +47,7 @@ async fn a_change_shows_at_once_and_another_place_is_asked_for() {
     let known = directory.get(tenant).await.unwrap();
     assert_eq!((known.state, known.access_epoch, known.schema_version.as_str()), (TenantState::Maintenance, 7, "m2"));
     assert_eq!((known.maintenance_retry, known.generation), (Some(Duration::from_secs(3)), 1));
+    assert_eq!((known.plugin_version("appliances"), known.plugin_version("sms")), (Some("m1"), None));
     // An epoch never goes back, whatever comes late.
     directory.apply(Change { access_epoch: 2, ..change(tenant, TenantState::Active, 1) }).await;
     assert_eq!(directory.get(tenant).await.unwrap().access_epoch, 7);

@@ -10,7 +10,7 @@ mod file;
 mod followed_tests;
 mod freshness;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::error::Error;
 use std::sync::Arc;

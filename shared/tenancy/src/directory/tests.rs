@@ -37,7 +37,7 @@ impl Scripted {
     }
 }
 
-pub(super) fn placement(generation: u64) -> Placement {
+pub(crate) fn placement(generation: u64) -> Placement {
     Placement {
         tenant: CompanyId::new(&SystemIds),
         state: TenantState::Active,
@@ -171,7 +171,7 @@ async fn the_example_file_is_read() {
     let second = directory.resolve("0192f0c1-7e57-7000-8000-000000000002".parse().unwrap()).await.unwrap();
     assert_eq!((second.endpoint.engine(), second.generation, second.state), (Engine::Sqlite, 0, TenantState::Active));
     let plugins: Vec<_> = second.plugins.iter().map(|plugin| (&*plugin.name, &*plugin.schema_version)).collect();
-    assert_eq!(plugins, [("sms", ""), ("notes", "m20261101_000100_notes")]);
+    assert_eq!(plugins, [("appliances", ""), ("sms", "m20260101_000300_delivery")]);
     let unknown = directory.resolve(CompanyId::new(&SystemIds)).await;
     assert!(matches!(unknown, Err(ResolveError::NotFound)));
 }

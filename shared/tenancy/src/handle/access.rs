@@ -64,6 +64,10 @@ impl TenantAccess {
         &self.placement.schema_version
     }
 
+    pub(super) fn plugin_version(&self, plugin: &str) -> Option<&str> {
+        self.placement.plugin_version(plugin)
+    }
+
     pub(super) async fn checkout(&self) -> Result<Checkout, TenancyError> {
         if self.ended.load(Ordering::Acquire) {
             return Err(TenancyError::RequestEnded);

@@ -60,6 +60,12 @@ impl<'r> TenantDb<'r> {
         self.access.schema_version()
     }
 
+    /// Whether the tenant has this plugin installed, as far as is known. An RPC of the plugin need not ask: it is not
+    /// reached where it is not.
+    pub fn has_plugin(&self, plugin: &str) -> bool {
+        self.access.plugin_version(plugin).is_some()
+    }
+
     /// A connection for statements that each stand for themselves.
     pub async fn read(&self) -> Result<TenantConn<'_>, TenancyError> {
         Ok(TenantConn::new(self.access.checkout().await?))

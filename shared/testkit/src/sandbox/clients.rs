@@ -7,6 +7,7 @@ use tenantry_api::catalog::v1::api_key_service_client::ApiKeyServiceClient;
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
 use tenantry_api::catalog::v1::database_server_service_client::DatabaseServerServiceClient;
 use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
+use tenantry_api::catalog::v1::issuer_service_client::IssuerServiceClient;
 use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::membership_service_client::MembershipServiceClient;
 use tenantry_api::catalog::v1::operator_service_client::OperatorServiceClient;
@@ -16,12 +17,14 @@ use tenantry_api::catalog::v1::plugin_service_client::PluginServiceClient;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
 use tenantry_api::crm::v1::address_service_client::AddressServiceClient;
+use tenantry_api::crm::v1::appliance_service_client::ApplianceServiceClient;
 use tenantry_api::crm::v1::audit_service_client::AuditServiceClient;
 use tenantry_api::crm::v1::debt_service_client::DebtServiceClient;
 use tenantry_api::crm::v1::device_service_client::DeviceServiceClient;
 use tenantry_api::crm::v1::manufacturer_service_client::ManufacturerServiceClient;
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_api::crm::v1::place_service_client::PlaceServiceClient;
+use tenantry_api::crm::v1::sms_service_client::SmsServiceClient;
 use tenantry_api::crm::v1::tariff_service_client::TariffServiceClient;
 use tenantry_api::crm::v1::ticket_category_service_client::TicketCategoryServiceClient;
 use tenantry_api::crm::v1::ticket_service_client::TicketServiceClient;
@@ -63,6 +66,11 @@ impl Clients {
     /// A client of the catalog.
     pub fn keys(&self) -> anyhow::Result<KeyServiceClient<ServiceChannel>> {
         Ok(KeyServiceClient::new(open(self.0.catalog, "catalog")?))
+    }
+
+    /// A client of the catalog.
+    pub fn issuers(&self) -> anyhow::Result<IssuerServiceClient<ServiceChannel>> {
+        Ok(IssuerServiceClient::new(open(self.0.catalog, "catalog")?))
     }
 
     /// A client of the catalog.
@@ -178,6 +186,16 @@ impl Clients {
     /// A client of the crm.
     pub fn tariffs(&self) -> anyhow::Result<TariffServiceClient<ServiceChannel>> {
         Ok(TariffServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn appliances(&self) -> anyhow::Result<ApplianceServiceClient<ServiceChannel>> {
+        Ok(ApplianceServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn sms(&self) -> anyhow::Result<SmsServiceClient<ServiceChannel>> {
+        Ok(SmsServiceClient::new(open(self.0.crm, "crm")?))
     }
 
     /// A client of the crm.

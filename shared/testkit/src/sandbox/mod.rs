@@ -65,7 +65,7 @@ impl Sandbox {
 
     async fn start_whole(databases: Option<OnServer>, tuning: Tuning, beside: Beside) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let instance = start(folder.path(), databases.as_ref(), tuning, beside.clone()).await?;
+        let instance = start(folder.path(), databases.as_ref(), tuning.clone(), beside.clone()).await?;
         Ok(Self { instance, databases, folder, tuning, beside })
     }
 
@@ -79,7 +79,7 @@ impl Sandbox {
     pub async fn restart(self) -> anyhow::Result<Self> {
         let Self { instance, databases, folder, tuning, beside } = self;
         instance.stop(GRACE).await?;
-        let instance = start(folder.path(), databases.as_ref(), tuning, beside.clone()).await;
+        let instance = start(folder.path(), databases.as_ref(), tuning.clone(), beside.clone()).await;
         Ok(Self { instance: instance.context("the second start")?, databases, folder, tuning, beside })
     }
 

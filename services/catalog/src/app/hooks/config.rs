@@ -54,8 +54,11 @@ impl FromStr for HookCalls {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut url = Url::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
-        if url.scheme() != "http" || url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() {
-            return Err(format!("{text:?} is no address: write it as http://host:port"));
+        if !["http", "https"].contains(&url.scheme())
+            || url.host_str().is_none_or(str::is_empty)
+            || !url.username().is_empty()
+        {
+            return Err(format!("{text:?} is no address: write it as http://host:port or https://host:port"));
         }
         let mut calls = Self {
             address: String::new(),
@@ -116,6 +119,7 @@ mod tests {
             "a:b=http://h:1",
             "storage=",
             "storage=unix:/x",
+            "storage=https://",
             "storage=http://user@h:1",
             "storage=http://h:1?timeout_ms=0",
             "storage=http://h:1?timeout_ms=60001",

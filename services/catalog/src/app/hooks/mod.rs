@@ -10,6 +10,7 @@ use tenantry_api::lifecycle::v1::{PrepareTenantRequest, RemoveTenantRequest};
 use tenantry_rpc::Reason;
 use tenantry_rpc::auth::ServiceIdentity;
 use tenantry_rpc::client::{self, ServiceChannel};
+use tenantry_rpc::tls::ClientTls;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -41,7 +42,11 @@ pub(crate) struct Call<'a> {
 
 impl Hooks {
     /// Connects to none yet; what is wrong with the configuration.
-    pub(crate) fn new(configured: &[HookConfig], identity: &Arc<ServiceIdentity>) -> Result<Self, String> {
+    pub(crate) fn new(
+        configured: &[HookConfig],
+        tls: &Arc<ClientTls>,
+        identity: Option<&Arc<ServiceIdentity>>,
+    ) -> Result<Self, String> {
         let mut names = HashSet::new();
         if let Some(twice) = configured.iter().find(|hook| !names.insert(&hook.name)) {
             return Err(format!("there are two lifecycle hooks called {:?}", twice.name));
@@ -52,7 +57,7 @@ impl Hooks {
         };
         let open = |hook: &HookConfig| {
             let Some(calls) = hook.calls.clone() else { return Ok((hook.name.clone(), None)) };
-            let channel = client::open(&calls.address, hook.name.as_str(), Some(identity.clone()))
+            let channel = client::open_with(tls, &calls.address, hook.name.as_str(), identity.cloned())
                 .map_err(|error| error.to_string())?;
             Ok((hook.name.clone(), Some(Hook { client: LifecycleHookServiceClient::new(channel), calls })))
         };

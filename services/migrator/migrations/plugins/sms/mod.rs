@@ -4,6 +4,7 @@ use tenantry_migration::{MigrationError, MigrationSet, SetBuilder};
 
 mod m20260101_000100_templates;
 mod m20260101_000200_outbox;
+mod m20260101_000300_delivery;
 
 pub(super) fn set() -> Result<MigrationSet, MigrationError> {
     SetBuilder::new("plugin_sms")
@@ -11,5 +12,6 @@ pub(super) fn set() -> Result<MigrationSet, MigrationError> {
         .default_settings(r#"{"sender":"","max_attempts":5}"#)
         .add(m20260101_000100_templates::Migration)
         .add(m20260101_000200_outbox::Migration)
+        .add(m20260101_000300_delivery::Migration)
         .build()
 }

@@ -3,30 +3,29 @@
 use std::time::Duration;
 
 use tenantry_ids::RunId;
-use tenantry_migration::{MigrationSet, Rollback, Run, migrate, migrate_from, rollback, status};
+use tenantry_migration::{MigrationSet, Rollback, Run, migrate, rollback, status};
 use tenantry_rpc::{Error, Reason};
 
 use crate::app::{App, credentials};
 use crate::ident::{Ident, Logins};
-use crate::servers::{AdminDb, Goal, ServerError};
+use crate::servers::{AdminDb, DatabaseServer, Goal, ServerError};
 use crate::store::claims::{Claim, ClaimState};
-use crate::store::rollouts::{End, Rollout, Target};
+use crate::store::rollouts::{End, Rollout, Settlement, Target};
 
-/// How an attempt ended, and where it left the database.
+/// How an attempt at a target ended.
 pub(crate) struct Outcome {
     pub(crate) target: Target,
-    pub(crate) end: End,
-    /// Migrations applied or taken back in this rollout so far that were not counted yet.
-    pub(crate) changes: i32,
-    /// The version that it has now, where that can be told.
-    pub(crate) version: Option<String>,
+    pub(crate) settlement: Settlement,
 }
 
 impl Outcome {
+    fn new(target: Target, end: End) -> Self {
+        Self { target, settlement: Settlement { end, changes: 0, version: None } }
+    }
+
     pub(crate) fn of_panic(target: Target) -> Self {
         let message = "the attempt panicked; the migrator's log says where".to_owned();
-        let end = End::Failed { reason: Reason::Internal.as_str(), message, against_budget: true };
-        Self { target, end, changes: 0, version: None }
+        Self::new(target, End::Failed { reason: Reason::Internal.as_str(), message, against_budget: true })
     }
 }
 
@@ -45,8 +44,10 @@ pub(crate) async fn attempt(
     patience: &Patience,
 ) -> Outcome {
     match on_database(app, rollout, (&target, claim), patience).await {
-        Ok(Some(Done { changes, version })) => Outcome { target, end: End::Succeeded, changes, version },
-        Ok(None) => Outcome { target, end: End::Gone, changes: 0, version: None },
+        Ok(Some(Done { changes, version })) => {
+            Outcome { target, settlement: Settlement { end: End::Succeeded, changes, version } }
+        }
+        Ok(None) => Outcome::new(target, End::Gone),
         Err(error) => {
             let end = end_of(app, rollout, &target, patience, &error);
             tracing::warn!(
@@ -56,7 +57,7 @@ pub(crate) async fn attempt(
                 again = matches!(end, End::Again { .. }),
                 "a rollout's target failed"
             );
-            Outcome { target, end, changes: 0, version: None }
+            Outcome::new(target, end)
         }
     }
 }
@@ -75,6 +76,9 @@ async fn on_database(
     let Some(claim) = claim.filter(|claim| claim.state == ClaimState::Ready) else { return Ok(None) };
     let server = app.servers.named(&target.server)?;
     let name = Ident::new(&target.database_name)?;
+    if let Some(done) = at_once(app, rollout, target, (server, &name), patience).await? {
+        return Ok(Some(done));
+    }
     let db = server.open(&name).await?;
     let done = change(app, rollout, target, &db, patience).await;
     let closed = db.close().await;
@@ -88,6 +92,33 @@ async fn on_database(
     Ok(Some(done))
 }
 
+/// Upwards from where it is believed to be, where the engine can do that in one message.
+async fn at_once(
+    app: &App,
+    rollout: &Rollout,
+    target: &Target,
+    (server, name): (&DatabaseServer, &Ident),
+    patience: &Patience,
+) -> Result<Option<Done>, ServerError> {
+    let (Some(version), Some(start)) = (&rollout.target_version, &target.start_version) else { return Ok(None) };
+    let (set, run) = (set_of(app, rollout)?, run_of(app, rollout, patience));
+    let applied = server.migrate_at_once(name, set, (start, version), &run).await?;
+    Ok(applied.and_then(|applied| {
+        let version = applied.versions().last().map(|last| last.max(start).to_owned());
+        version.map(|version| Done { changes: count(applied.done.len()), version: Some(version) })
+    }))
+}
+
+fn set_of<'a>(app: &'a App, rollout: &Rollout) -> Result<&'a MigrationSet, ServerError> {
+    let unknown = || ServerError::Config(format!("no migrations of {}", rollout.set_name));
+    app.set_named(&rollout.set_name).ok_or_else(unknown)
+}
+
+/// The rollout's own id in every ledger: what it applied can be told, and taken back, for ever.
+fn run_of(app: &App, rollout: &Rollout, patience: &Patience) -> Run {
+    app.limited(Run::new(rollout.id.0, app.now()).lock_wait(patience.lock_wait))
+}
+
 async fn change(
     app: &App,
     rollout: &Rollout,
@@ -95,21 +126,11 @@ async fn change(
     db: &AdminDb,
     patience: &Patience,
 ) -> Result<Done, ServerError> {
-    let unknown = || ServerError::Config(format!("no migrations of {}", rollout.set_name));
-    let (set, raw) = (app.set_named(&rollout.set_name).ok_or_else(unknown)?, db.raw());
-    // The rollout's own id in every ledger: what it applied can be told, and taken back, for ever.
-    let run = app.limited(Run::new(rollout.id.0, app.now()).lock_wait(patience.lock_wait));
+    let (set, raw, run) = (set_of(app, rollout)?, db.raw(), run_of(app, rollout, patience));
     let start = target.start_version.as_deref().unwrap_or_default();
     let applied = match (&rollout.target_version, rollout.rollback_of) {
         (Some(version), _) if start > version.as_str() => rollback(raw, set, Rollback::To(version), &run).await?,
-        (Some(version), _) => {
-            let applied = migrate_from(raw, set, start, Some(version), &run).await?;
-            if let Some(last) = applied.versions().last() {
-                let changes = count(applied.done.len());
-                return Ok(Done { changes, version: Some(last.max(start).to_owned()) });
-            }
-            applied
-        }
+        (Some(version), _) => migrate(raw, set, Some(version), &run).await?,
         (None, Some(original)) => rollback(raw, set, Rollback::Run(original.0), &run).await?,
         (None, None) => return Err(ServerError::Config("a rollout without a goal".to_owned())),
     };

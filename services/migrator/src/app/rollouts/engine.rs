@@ -22,7 +22,7 @@ use super::create::is_known;
 use crate::app::App;
 use crate::store::StoreError;
 use crate::store::claims::{self, Claim};
-use crate::store::rollouts::{self as store, Lease, Rollout, State, Target};
+use crate::store::rollouts::{self as store, Held, Lease, Rollout, Settlement, State, Target};
 
 /// How rollouts are driven.
 #[derive(Debug, Clone, clap::Args)]
@@ -173,7 +173,7 @@ impl Engine {
         let mut ends_seen = Vec::new();
         let mut renew_at = Instant::now() + self.settings.lease() / 3;
         loop {
-            let turn = self.turn(id, &mut ends_seen, shutdown.has_begun()).await?;
+            let turn = Box::pin(self.turn(id, &mut ends_seen, shutdown.has_begun())).await?;
             for claimed in turn.claimed {
                 let work = self.work(turn.rollout.clone(), claimed, ended.clone(), &span);
                 attempts.spawn(work);
@@ -186,6 +186,9 @@ impl Engine {
                 () = self.app.rollouts.woken() => {}
                 () = tokio::time::sleep(turn.look_again) => {}
                 () = shutdown.forced() => return Ok(Part::Done),
+            }
+            if !ends_seen.is_empty() {
+                tokio::time::sleep(GATHER).await;
             }
             while let Ok(end) = ends.try_recv() {
                 ends_seen.push(end);
@@ -261,18 +264,11 @@ impl Engine {
             return Err(super::not_found());
         };
         let mut rollout = before.clone();
-        let mut versions_changed = false;
-        for outcome in ends.iter() {
-            let Outcome { target, end, changes, version } = outcome;
-            versions_changed |= version.is_some();
-            if !store::settle(&tx, &mut rollout, target, end, *changes, version.as_deref(), now).await? {
-                tracing::info!(position = target.position, "another replica has taken this target over");
-            }
-        }
+        let held = settle(&tx, &mut rollout, ends, now).await?;
         halt_over_budget(&mut rollout);
         let claimed = match rollout.state {
             State::Running if !stopping && rollout.wave_opens_at <= now => {
-                store::claim(&tx, &rollout, &self.lease(now), now).await?
+                store::claim(&tx, &rollout, &held, &self.lease(now), now).await?
             }
             _ => Vec::new(),
         };
@@ -284,8 +280,7 @@ impl Engine {
         }
         let claimed = with_claims(&tx, claimed).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        ends.clear();
-        if versions_changed {
+        if ends.drain(..).any(|outcome| outcome.settlement.version.is_some()) {
             self.app.reporter.wake();
         }
         if rollout.state != before.state {
@@ -299,6 +294,9 @@ impl Engine {
 
 /// A replica with nothing to do looks again after so long at the latest: others may have gone, or paused it.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How long ends are gathered into one transaction. It is far less than a database takes, so hardly anybody waits.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// What a process had to do with a rollout.
 enum Part {
@@ -326,6 +324,35 @@ async fn with_claims(
         (target, claim)
     };
     Ok(targets.into_iter().map(with_claim).collect())
+}
+
+/// Writes what has ended, like with like, unless another replica has the target by now: then what that one finds in the
+/// database's ledger counts. Returns what is still under way.
+async fn settle(
+    tx: &DatabaseTransaction,
+    rollout: &mut Rollout,
+    ends: &[Outcome],
+    now: DateTime<Utc>,
+) -> Result<Vec<Held>, StoreError> {
+    let mut held = store::held(tx, rollout.id).await?;
+    let (ours, lost): (Vec<_>, Vec<_>) = ends.iter().partition(|Outcome { target, .. }| {
+        held.iter().any(|held| held.position == target.position && held.fence == target.fence)
+    });
+    for Outcome { target, .. } in lost {
+        tracing::info!(position = target.position, "another replica has taken this target over");
+    }
+    let mut alike: Vec<(&Settlement, Vec<&Target>)> = Vec::new();
+    for Outcome { target, settlement } in ours {
+        held.retain(|held| held.position != target.position);
+        match alike.iter_mut().find(|(one, _)| *one == settlement) {
+            Some((_, targets)) => targets.push(target),
+            None => alike.push((settlement, vec![target])),
+        }
+    }
+    for (settlement, targets) in alike {
+        store::settle(tx, rollout, &targets, settlement, now).await?;
+    }
+    Ok(held)
 }
 
 fn halt_over_budget(rollout: &mut Rollout) {

@@ -4,8 +4,9 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
 
+use super::super::ServerError;
 use super::super::inventory::{FoundDatabase, FoundRole};
-use super::super::{CONNECT_TIMEOUT, ServerError};
+use super::connect;
 use crate::ident::{Ident, Prefix};
 
 /// How long another maker of the same thing is waited for.
@@ -24,11 +25,7 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) async fn connect(options: &PgConnectOptions) -> Result<Self, ServerError> {
-        let connecting = PgConnection::connect_with(options);
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let connection = connected
-            .map_err(|elapsed| ServerError::Unavailable(elapsed.into()))?
-            .map_err(ServerError::refused("connecting"))?;
+        let connection = connect(options.clone()).await.map_err(ServerError::refused("connecting"))?;
         let version = connection.server_version_num().unwrap_or_default();
         Ok(Self { connection, version })
     }

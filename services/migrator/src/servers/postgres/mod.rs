@@ -16,15 +16,17 @@ mod spares;
 mod template;
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::PgConnectOptions;
-use tenantry_migration::{MigrationSet, Run, migrate};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tenantry_migration::{Applied, MigrationSet, Run, migrate, migrate_at_once};
 use tenantry_rpc::failpoint;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
 use self::admin::Admin;
 pub(crate) use self::scratch::PostgresScratch;
 use super::collation::Collation;
-use super::{NewTenant, ServerError, connect_one};
+use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
 use crate::ident::{Ident, Prefix};
 
 /// A PostgreSQL server.
@@ -143,4 +145,37 @@ impl PostgresServer {
         options.map_sqlx_postgres_opts(move |options| options.database(&name).options([("role", owner.as_str())]));
         connect_one(options).await
     }
+
+    pub(crate) async fn migrate_at_once(
+        &self,
+        name: &Ident,
+        set: &MigrationSet,
+        (from, to): (&str, &str),
+        run: &Run,
+    ) -> Result<Option<Applied>, ServerError> {
+        let options = self.options.clone().database(name.as_str()).options([("role", self.roles()?.owner.as_str())]);
+        let options = options.application_name(&run.session_name()).options(run.session_limits());
+        // Whoever opens it in the ordinary way tells why it cannot be.
+        let Ok(mut session) = connect(options).await else { return Ok(None) };
+        let applied = migrate_at_once(&mut session, set, (from, Some(to)), run).await;
+        // It has done its work; whether the server hears the farewell changes nothing.
+        if let Err(error) = session.close().await {
+            tracing::debug!(%error, "a connection was not closed in good order");
+        }
+        Ok(applied?)
+    }
+}
+
+/// Connects on a thread of its own. The driver gives way to other tasks 819 times while it proves a password (SCRAM with
+/// 4,096 iterations), and on a worker each time goes through the runtime's queues and every span around the call: it
+/// cost as much as everything else about a connection.
+async fn connect(options: PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let runtime = Handle::current();
+    let connecting = move || {
+        runtime.block_on(async {
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+            connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        })
+    };
+    spawn_blocking(connecting).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }

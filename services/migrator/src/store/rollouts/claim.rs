@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+};
 use tenantry_ids::RolloutId;
 
 use super::entities::target::{Column, Entity};
@@ -48,26 +51,51 @@ impl Capacity {
     }
 }
 
-/// Takes as many targets as there is room for: first those whose holder is gone.
+/// A target that somebody works on, or whose holder is gone.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub(crate) struct Held {
+    pub(crate) position: i32,
+    pub(crate) fence: i64,
+    server: String,
+    lease_until: Option<DateTime<Utc>>,
+}
+
+impl Held {
+    fn is_lost(&self, now: DateTime<Utc>) -> bool {
+        self.lease_until.is_none_or(|until| until < now)
+    }
+}
+
+/// What is under way, as long as the rollout stays locked.
+pub(crate) async fn held(tx: &impl ConnectionTrait, id: RolloutId) -> Result<Vec<Held>, StoreError> {
+    let columns = [Column::Position, Column::Fence, Column::Server, Column::LeaseUntil];
+    let query = of(id).select_only().columns(columns).filter(Column::State.eq(TargetState::Running));
+    Ok(query.into_model().all(tx).await?)
+}
+
+/// Takes as many targets as there is room for beside those that are held: first those whose holder is gone.
 pub(crate) async fn claim(
     tx: &impl ConnectionTrait,
     rollout: &Rollout,
+    held: &[Held],
     lease: &Lease<'_>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Target>, StoreError> {
-    let running = running_by_server(tx, rollout.id, now).await?;
-    let mut capacity = Capacity::new(rollout.parallelism, rollout.parallelism_per_server, running);
+    let (lost, running): (Vec<_>, Vec<_>) = held.iter().partition(|held| held.is_lost(now));
+    let mut capacity = Capacity::new(rollout.parallelism, rollout.parallelism_per_server, by_server(&running));
     if capacity.all == 0 {
         return Ok(Vec::new());
     }
-    let lost = of(rollout.id).filter(Column::State.eq(TargetState::Running)).filter(Column::LeaseUntil.lt(now));
+    let lost = (!lost.is_empty())
+        .then(|| of(rollout.id).filter(Column::Position.is_in(lost.iter().map(|lost| lost.position))));
+    let full = capacity.full_servers();
     let due = of(rollout.id)
         .filter(Column::State.eq(TargetState::Pending))
         .filter(Column::Wave.lte(rollout.wave))
         .filter(Column::NotBefore.lte(now))
-        .filter(Column::Server.is_not_in(capacity.full_servers()));
+        .apply_if((!full.is_empty()).then_some(full), |due, full| due.filter(Column::Server.is_not_in(full)));
     let mut chosen = Vec::new();
-    for query in [lost, due] {
+    for query in lost.into_iter().chain([due]) {
         if capacity.all > 0 {
             let found = query.order_by_asc(Column::Position).limit(capacity.all as u64).all(tx).await?;
             chosen.extend(found.into_iter().filter(|target| capacity.take(&target.server)));
@@ -107,24 +135,11 @@ pub(crate) async fn abandoned(
     Ok(query.all(db).await?)
 }
 
-async fn running_by_server(
-    tx: &impl ConnectionTrait,
-    id: RolloutId,
-    now: DateTime<Utc>,
-) -> Result<HashMap<String, usize>, StoreError> {
-    let servers: Vec<String> = of(id)
-        .select_only()
-        .column(Column::Server)
-        .filter(Column::State.eq(TargetState::Running))
-        .filter(Column::LeaseUntil.gte(now))
-        .into_tuple()
-        .all(tx)
-        .await?;
-    let mut running = HashMap::new();
-    for server in servers {
-        *running.entry(server).or_default() += 1;
-    }
-    Ok(running)
+fn by_server(running: &[&Held]) -> HashMap<String, usize> {
+    running.iter().fold(HashMap::new(), |mut servers, held| {
+        *servers.entry(held.server.clone()).or_default() += 1;
+        servers
+    })
 }
 
 /// Keeps what this holder has.
