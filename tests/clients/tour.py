@@ -29,6 +29,7 @@ CATALOG_SERVICES = {
     "tenantry.catalog.v1.CompanyService",
     "tenantry.catalog.v1.DatabaseServerService",
     "tenantry.catalog.v1.EventService",
+    "tenantry.catalog.v1.IssuerService",
     "tenantry.catalog.v1.KeyService",
     "tenantry.catalog.v1.MembershipService",
     "tenantry.catalog.v1.OperatorService",

@@ -62,6 +62,7 @@ async fn all_but_the_sabotaged_one_get_there() -> anyhow::Result<()> {
     assert_eq!(shown["counts"]["failed"], 1, "{shown}");
     let counted = versions(server, &names).await?;
     println!("{size} companies; killed after {done_at_the_kill}, over after {took:.1} s; by psql {counted:#?}");
+    println!("the second migrator's peak memory: {}", peak_memory(second.id())?);
     // One row in the ledger for each migration: nothing ran twice.
     let migrations = migrator::sets::tenant()?.versions().count();
     let at = |version: &str, rows: usize| format!("{version}|{rows}|{rows}");
@@ -103,6 +104,13 @@ async fn found(deployment: &Deployment, size: usize) -> anyhow::Result<Vec<Strin
         names.extend(made??);
     }
     Ok(names)
+}
+
+/// As the kernel counts it: `12345 kB`.
+fn peak_memory(pid: u32) -> anyhow::Result<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak in the status")?;
+    Ok(peak.trim().to_owned())
 }
 
 /// How many databases are at `newest version|rows in the ledger|different ones`.
