@@ -45,9 +45,10 @@ pub(crate) fn bench(tools: &Tools, name: &str) -> Outcome {
 }
 
 /// The programs that tests run as processes. `cargo test` builds a program for tests of its own package alone. The tests
-/// are built here too, so that both take the same features of every dependency and nothing is built twice.
+/// are built here too, and of the same packages, so that both take the same features of every dependency and nothing is
+/// built twice.
 fn build() -> Outcome {
-    let words = ["build", "--workspace", "--exclude", "xtask", "--all-features", "--bins", "--tests"];
+    let words = ["build", "--workspace", "--all-features", "--bins", "--tests"];
     step::run(&mut cargo(&words), "Fix the errors above.")
 }
 
