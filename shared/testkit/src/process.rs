@@ -11,8 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
 
-/// How long a process may take to say something, or to end. A bound for what hangs, no measure of speed.
+/// How long a process may take to say something. A bound for what hangs, no measure of speed.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to end, as long as it says something.
+const LONGEST: Duration = Duration::from_secs(1_200);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The command that runs a program of this workspace, without any of our environment.
@@ -114,15 +116,21 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for its end.
+    /// Waits for its end: longer for one that goes on saying something.
     pub async fn end(mut self) -> anyhow::Result<Ended> {
-        let until = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let (mut silent_since, mut said) = (begun, 0);
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
                 break status;
             }
-            let said = || format!("{}{}", self.stdout.text(), self.stderr.text());
-            ensure!(Instant::now() < until, "{} does not end, having said\n{}", self.name, said());
+            let now_said = self.stdout.len() + self.stderr.len();
+            if now_said != said {
+                (silent_since, said) = (Instant::now(), now_said);
+            }
+            let ends = silent_since.elapsed() < PATIENCE && begun.elapsed() < LONGEST;
+            let all = || format!("{}{}", self.stdout.text(), self.stderr.text());
+            ensure!(ends, "{} does not end, having said\n{}", self.name, all());
             tokio::time::sleep(LOOK_EVERY).await;
         };
         self.stdout.finish();
@@ -185,6 +193,10 @@ impl Output {
             })
         });
         Self { bytes, reader }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn text(&self) -> String {
