@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 
 TIMEOUT_S = 60
+SERVING = 1  # grpc.health.v1.HealthCheckResponse.ServingStatus
 PASSWORD = "correct horse battery staple"
 REFLECTION = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]
 CATALOG_SERVICES = {
@@ -54,6 +55,7 @@ CRM_SERVICES = {
     "tenantry.crm.v1.TicketCategoryService",
     "tenantry.crm.v1.TicketService",
     "tenantry.crm.v1.TransactionService",
+    "tenantry.crm.v1.TransferService",
 }
 
 
@@ -110,6 +112,20 @@ class Service:
             return refused
         raise AssertionError(f"{path} answered {answer}")
 
+    def wait_for_health(self, name):
+        """A crm that has just begun is not serving before it has heard from its catalog."""
+        method = self.pool.FindServiceByName("grpc.health.v1.Health").FindMethodByName("Watch")
+        answer, question = GetMessageClass(method.output_type), GetMessageClass(method.input_type)
+        watch = self.channel.unary_stream(
+            "/grpc.health.v1.Health/Watch",
+            request_serializer=question.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        statuses = watch(question(service=name), timeout=TIMEOUT_S)
+        while next(statuses).status != SERVING:
+            pass
+        statuses.cancel()
+
     def services(self, reflection):
         """What one version of the reflection service lists. The versions differ in their names alone, and Python's
         library knows the older one."""
@@ -157,7 +173,8 @@ def reflected(service, wanted):
 
 def healthy(service, name):
     for asked in [name, ""]:
-        same(service.call("grpc.health.v1.Health/Check", {"service": asked}).status, 1)  # SERVING
+        service.wait_for_health(asked)
+        same(service.call("grpc.health.v1.Health/Check", {"service": asked}).status, SERVING)
     same(service.refusal("grpc.health.v1.Health/Check", {"service": "no.such.Service"}).code, "NOT_FOUND")
     print(name, "is SERVING")
 

@@ -45,10 +45,10 @@ pub(crate) fn bench(tools: &Tools, name: &str) -> Outcome {
 }
 
 /// The programs that tests run as processes. `cargo test` builds a program for tests of its own package alone. The tests
-/// are built here too, and of the same packages, so that both take the same features of every dependency and nothing is
-/// built twice.
+/// are built here too, of the same packages and targets, so that both take the same features and debug information of
+/// every dependency and nothing is built twice.
 fn build() -> Outcome {
-    let words = ["build", "--workspace", "--all-features", "--bins", "--tests"];
+    let words = ["build", "--workspace", "--all-features", "--lib", "--bins", "--tests"];
     step::run(&mut cargo(&words), "Fix the errors above.")
 }
 

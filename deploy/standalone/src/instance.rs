@@ -59,6 +59,8 @@ pub struct Tuning {
     pub key_rotation_s: Option<(u32, u32)>,
     /// How the catalog deals with issuers of other tokens.
     pub issuers: Option<IssuerSettings>,
+    /// The bounds of the crm's imports and exports.
+    pub transfers: Option<crm::TransferConfig>,
 }
 
 impl Tuning {
@@ -71,6 +73,7 @@ impl Tuning {
         events_sweep_ms: None,
         key_rotation_s: None,
         issuers: None,
+        transfers: None,
     };
 }
 
@@ -272,12 +275,12 @@ impl Plan {
     }
 }
 
-fn crm_config(folder: &DataFolder, addresses: Addresses, tuning: &Tuning) -> anyhow::Result<TenantServiceConfig> {
+fn crm_config(folder: &DataFolder, addresses: Addresses, tuning: &Tuning) -> anyhow::Result<crm::CrmConfig> {
     let mut config = TenantServiceConfig::at(addresses.crm, Mode::Dev, folder.identity(crm::NAME)?);
     config.catalog_address = format!("http://{}", addresses.catalog);
     config.issuer = issuer(addresses);
     config.placements.placement_ttl_ms = tuning.placement_ttl_ms.unwrap_or(config.placements.placement_ttl_ms);
-    Ok(config)
+    Ok(crm::CrmConfig { service: config, transfers: tuning.transfers.clone().unwrap_or_default() })
 }
 
 fn issuer(addresses: Addresses) -> String {

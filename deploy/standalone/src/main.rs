@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use migrator::CentralUrls;
-use tenantry::operator::{self, Connection, Format, OperatorCommand};
-use tenantry::{Addresses, Beside, DataFolder, Databases, Instance, InstanceConfig, Tuning, demo};
+use tenantry::demo::{Demo, Services};
+use tenantry::operator::{self, Connection, Exit, Format, OperatorCommand};
+use tenantry::{Addresses, Beside, DataFolder, Databases, Instance, InstanceConfig, Tuning};
 use tenantry_rpc::{StopSignals, command};
 use tenantry_telemetry::TelemetryConfig;
 
@@ -32,8 +33,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Takes the tour: two companies, their people, and what keeps them apart.
-    Demo,
+    /// Takes the tour: two companies, their people, and what keeps them apart. With --companies and --people: fills
+    /// companies with made-up data.
+    Demo(Demo),
     /// Makes the central and the migrator's own databases where absent, and migrates both: locally, without a token.
     MigrateCentral {
         #[command(flatten)]
@@ -78,7 +80,7 @@ impl Arguments {
         }
         let telemetry = tenantry_telemetry::start("tenantry", &telemetry)?;
         let done = match self.command {
-            Some(Command::Demo) => self.serve.demo().await.map(|()| ExitCode::SUCCESS),
+            Some(Command::Demo(demo)) => self.serve.demo(demo, &self.connection, self.format).await.map(ExitCode::from),
             Some(Command::MigrateCentral { urls }) => migrate_central(&urls).await,
             Some(Command::Operator(command)) => {
                 let connection = self.serve.complete(self.connection)?;
@@ -133,19 +135,28 @@ impl Serve {
         ended
     }
 
-    async fn demo(self) -> anyhow::Result<()> {
+    async fn demo(self, demo: Demo, connection: &Connection, format: Format) -> anyhow::Result<Exit> {
         let running = self.addresses()?;
-        if demo::is_running(running).await {
-            println!("An instance runs on {}; the tour goes there.", running.catalog);
-            return demo::run(running).await;
+        if let Some(services) = demo.named(connection, running)? {
+            return demo.run(services, format, true).await;
         }
-        println!("No instance runs on {}; the tour has one of its own, in a temporary folder.", running.catalog);
+        let goes = if demo.fills() { "the companies go there" } else { "the tour goes there" };
+        let services = Services::of(running)?;
+        if services.are_running().await {
+            tell(format, &format!("An instance runs on {}; {goes}.", running.catalog));
+            return demo.run(services, format, true).await;
+        }
+        let own = match demo.fills() {
+            true => "the companies have one of their own, in a temporary folder. Start `tenantry` first to keep them.",
+            false => "the tour has one of its own, in a temporary folder.",
+        };
+        tell(format, &format!("No instance runs on {}; {own}", running.catalog));
         let folder = tempfile::tempdir()?;
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let instance = self.start(folder.path(), Addresses { catalog: free, migrator: free, crm: free }).await?;
-        let toured = demo::run(instance.addresses()).await;
+        let shown = demo.run(Services::of(instance.addresses())?, format, false).await;
         instance.stop(Duration::from_millis(self.drain_grace_ms)).await?;
-        toured
+        shown
     }
 
     async fn start(&self, folder: &Path, listen: Addresses) -> anyhow::Result<Instance> {
@@ -168,6 +179,13 @@ impl Serve {
                 .ok_or_else(|| anyhow::anyhow!("--port leaves no room for three"))
         };
         Ok(Addresses { catalog: at(0)?, migrator: at(1)?, crm: at(2)? })
+    }
+}
+
+/// Says something beside an answer, which JSON has no room for.
+fn tell(format: Format, text: &str) {
+    if !format.json {
+        println!("{text}");
     }
 }
 

@@ -19,11 +19,10 @@ use tenantry_api::catalog::v1::plugin_service_server::PluginServiceServer;
 use tenantry_api::catalog::v1::tenant_directory_service_server::TenantDirectoryServiceServer;
 use tenantry_api::catalog::v1::token_service_server::TokenServiceServer;
 use tenantry_ids::{IdSource, SystemIds};
-use tenantry_rpc::auth::{IdentityError, KeyCache, KeyCacheConfig, Verifier, VerifierSettings};
-use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::auth::{KeyCache, KeyCacheConfig};
 use tenantry_rpc::command::Started;
+use tenantry_rpc::credentials::{Credentials, CredentialsError};
 use tenantry_rpc::server::{BoundServer, Mode, ServerBuilder, ServerError};
-use tenantry_rpc::tls::{ClientTls, TlsError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -65,11 +64,7 @@ pub enum StartError {
     #[error(transparent)]
     Keyring(#[from] KeyringError),
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Address(#[from] AddressError),
+    Credentials(#[from] CredentialsError),
     #[error("{0}")]
     Config(String),
     #[error(transparent)]
@@ -101,19 +96,13 @@ impl Catalog {
         // A wrong key-encryption key shows now, and not at the first sign-in.
         keyring.signing_key().await?;
 
-        let tls = ClientTls::of_service(&config.server)?;
-        let identity = config.identity.identity(NAME, &tls, clock.clone())?;
-        let channel = client::open_with(&tls, &config.migrator_address, "migrator", identity.clone())?;
-        let hooks = Hooks::new(&config.lifecycle_hooks, &tls, identity.as_ref()).map_err(StartError::Config)?;
-        let services = config.identity.trusted(&config.server.tls)?;
+        let credentials = Credentials::load(NAME, &config.identity, &config.server, clock.clone())?;
+        let channel = credentials.channel(&config.migrator_address, "migrator")?;
+        let hooks = Hooks::new(&config.lifecycle_hooks, credentials.tls(), credentials.identity())
+            .map_err(StartError::Config)?;
         let cache = KeyCacheConfig { key_refresh_ms: config.keys.key_poll_ms, ..KeyCacheConfig::default() };
         let token_keys = Arc::new(KeyCache::new(keyring.clone(), cache));
-        let verifying = VerifierSettings {
-            issuer: config.issuer.clone(),
-            audience: NAME.to_owned(),
-            remembered_tokens: config.server.remembered_tokens,
-        };
-        let verifier = Verifier::new(verifying, token_keys.clone(), services, clock.clone());
+        let verifier = credentials.into_verifier(config.issuer.clone(), token_keys.clone());
 
         let plain_http = match config.server.mode {
             Mode::Dev => PlainHttp::OnLoopback,

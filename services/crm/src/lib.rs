@@ -9,5 +9,6 @@ mod grpc;
 mod server;
 mod store;
 
-pub use server::{NAME, start};
+pub use app::transfers::TransferConfig;
+pub use server::{CrmConfig, NAME, start};
 pub use store::{PLUGINS, SCHEMA};

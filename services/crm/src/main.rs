@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tenantry_rpc::command::{self, ServiceCommand};
-use tenantry_tenancy::TenantServiceConfig;
 
 /// Each company's people, in its own database.
 ///
@@ -14,7 +13,7 @@ use tenantry_tenancy::TenantServiceConfig;
 #[command(name = "crm", version)]
 struct Arguments {
     #[command(subcommand)]
-    command: ServiceCommand<TenantServiceConfig>,
+    command: ServiceCommand<crm::CrmConfig>,
 }
 
 fn main() -> ExitCode {

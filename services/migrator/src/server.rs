@@ -12,11 +12,10 @@ use tenantry_api::migrator::v1::rollout_service_server::RolloutServiceServer;
 use tenantry_api::migrator::v1::tenant_database_service_server::TenantDatabaseServiceServer;
 use tenantry_ids::SystemIds;
 use tenantry_migration::{MigrationError, MigrationSet};
-use tenantry_rpc::auth::{IdentityError, KeyCache, Verifier, VerifierSettings};
-use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::auth::KeyCache;
 use tenantry_rpc::command::Started;
+use tenantry_rpc::credentials::{Credentials, CredentialsError};
 use tenantry_rpc::server::{BoundServer, ServerBuilder, ServerError};
-use tenantry_rpc::tls::{ClientTls, TlsError};
 use tenantry_rpc::{Clock, Shutdown, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -49,11 +48,7 @@ pub enum StartError {
     #[error("a database server's address cannot be used: {0}")]
     DatabaseServer(String),
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Address(#[from] AddressError),
+    Credentials(#[from] CredentialsError),
     #[error(transparent)]
     Server(#[from] ServerError),
 }
@@ -88,17 +83,10 @@ impl Migrator {
             .map_err(|error| StartError::DatabaseServer(error.to_string()))?;
 
         let control_databases = control_databases(&config);
-        let services = config.identity.trusted(&config.server.tls)?;
-        let tls = ClientTls::of_service(&config.server)?;
-        let identity = config.identity.identity(NAME, &tls, clock.clone())?;
-        let catalog = client::open_with(&tls, &config.catalog_address, "catalog", identity)?;
+        let credentials = Credentials::load(NAME, &config.identity, &config.server, clock.clone())?;
+        let catalog = credentials.channel(&config.catalog_address, "catalog")?;
         let keys = Arc::new(KeyCache::of_catalog(catalog.clone(), config.token_keys));
-        let settings = VerifierSettings {
-            issuer: config.issuer.clone(),
-            audience: NAME.to_owned(),
-            remembered_tokens: config.server.remembered_tokens,
-        };
-        let verifier = Verifier::new(settings, keys.clone(), services, clock.clone());
+        let verifier = credentials.into_verifier(config.issuer, keys.clone());
 
         let app = Arc::new(App {
             db,

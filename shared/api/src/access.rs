@@ -39,6 +39,8 @@ pub struct AccessRule {
     pub tenant_services: bool,
     /// The plugin that a user's company must have installed.
     pub plugin: Option<Arc<str>>,
+    /// Whether the answer is a stream.
+    pub streams: bool,
 }
 
 /// The request field that must equal the tenant of a user's token.
@@ -159,7 +161,8 @@ fn rule_of(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<AccessRul
         }
     };
     let plugin = Some(text(option, "plugin")).filter(|plugin| !plugin.is_empty()).map(Arc::from);
-    Ok(AccessRule { callers, scope, tenant_field, services, tenant_services, plugin })
+    let streams = method.is_server_streaming();
+    Ok(AccessRule { callers, scope, tenant_field, services, tenant_services, plugin, streams })
 }
 
 fn tenant_field(method: &MethodDescriptor, path: &str) -> Option<TenantField> {

@@ -166,7 +166,9 @@ pub async fn serve<S: Started>(
     let telemetry = tenantry_telemetry::start(name, telemetry)?;
     let served = async {
         let signals = StopSignals::catch()?;
-        let started = start(listen(config).await?).await?;
+        // A start is a long chain of futures within futures: on the heap its layout is no part of ours, or the optimizing
+        // compiler reaches its depth limit.
+        let started = Box::pin(start(listen(config).await?)).await?;
         println!("{name} listens on {}", started.address()?);
         let shutdown = Shutdown::new();
         let signals = tokio::spawn(signals.stop(shutdown.clone(), config.drain_grace()));

@@ -19,6 +19,7 @@ pub struct Context {
     deadline: Instant,
     origin: Option<Origin>,
     plugin: Option<Arc<str>>,
+    streams: bool,
 }
 
 /// Who calls, as proven. Only the authentication layer makes one, so a value of
@@ -153,12 +154,22 @@ impl Caller {
 
 impl Context {
     pub(crate) fn new(caller: Caller, method: &str, deadline: Instant, origin: Option<Origin>) -> Self {
-        Self { caller, method: method.into(), deadline, origin, plugin: None }
+        Self { caller, method: method.into(), deadline, origin, plugin: None, streams: false }
     }
 
     /// For an RPC of this plugin.
     pub(crate) fn within(self, plugin: Option<Arc<str>>) -> Self {
         Self { plugin, ..self }
+    }
+
+    /// For an RPC whose answer is a stream, or is none.
+    pub(crate) fn streaming(self, streams: bool) -> Self {
+        Self { streams, ..self }
+    }
+
+    /// Whether the answer is a stream.
+    pub fn is_stream(&self) -> bool {
+        self.streams
     }
 
     /// The plugin that the RPC belongs to, which a user's company must have installed.

@@ -13,6 +13,7 @@ pub mod client;
 mod clock;
 pub mod command;
 mod context;
+pub mod credentials;
 mod error;
 pub mod failpoint;
 mod layers;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod origin;
 pub mod paging;
 pub mod server;
+pub mod streaming;
 pub mod tls;
 mod validation;
 

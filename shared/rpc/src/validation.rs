@@ -81,6 +81,11 @@ impl Violations {
         revision
     }
 
+    /// All of them, where they are told in an answer.
+    pub fn into_vec(self) -> Vec<FieldViolation> {
+        self.0
+    }
+
     /// The parsed request, or an error with all of them. `None` goes with a note.
     pub fn finish<T>(self, parsed: Option<T>) -> Result<T, Error> {
         match parsed {

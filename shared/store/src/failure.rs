@@ -56,6 +56,23 @@ pub fn is_crowded(error: &sqlx::Error) -> bool {
     mysql.is_some_and(|error| [1040, 1203, 1226].contains(&error.number()))
 }
 
+/// Whether a failure to connect is the server's, so that whoever else connects there meets it too: it does not answer,
+/// or is full. A limit of one role or one database is that tenant's own.
+pub fn is_servers_failure(error: &sqlx::Error) -> bool {
+    Failure::of(error) == Failure::Link || is_crowded(error) && !is_own_limit(error)
+}
+
+/// Whether a server that has no room has none for this role or this database alone.
+fn is_own_limit(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+        // One code for all; where a role's limit and a database's are looked at tells them apart, in any language.
+        return matches!(error.routine(), Some("InitializeSessionUserId" | "CheckMyDatabase"));
+    }
+    let mysql = error.try_downcast_ref::<MySqlDatabaseError>();
+    mysql.is_some_and(|error| [1203, 1226].contains(&error.number()))
+}
+
 /// Whether the server answers, and has no database of this name.
 pub fn is_missing_database(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };

@@ -5,6 +5,7 @@ mod failure;
 mod own;
 
 pub use failure::{
-    Failure, driver, is_conflict, is_crowded, is_disk_full, is_missing_database, is_refusal, is_unavailable,
+    Failure, driver, is_conflict, is_crowded, is_disk_full, is_missing_database, is_refusal, is_servers_failure,
+    is_unavailable,
 };
 pub use own::{StoreError, open};

@@ -8,6 +8,8 @@
 mod config;
 pub mod propagation;
 
+use std::io::IsTerminal;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
@@ -59,7 +61,8 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
     let provider = tracer_provider(service, config)?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
 
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A file or a collector takes colours for text.
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let logs = match config.log_format {
         LogFormat::Pretty => logs.with_target(false).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).boxed(),

@@ -31,6 +31,12 @@ pub enum CheckoutError {
     /// The server did not answer, or not in time, or has no room.
     #[error("the database server is unreachable")]
     Connect(#[source] sqlx::Error),
+    /// The server could not be reached lately, and is not tried again before then.
+    #[error("the database server is unreachable, and not tried again yet")]
+    Broken {
+        /// How long it is not tried.
+        retry_after: std::time::Duration,
+    },
     /// The server answered, and refused this login or has no such database.
     #[error("the database server refused the connection")]
     Refused(#[source] sqlx::Error),

@@ -9,6 +9,7 @@ use tenantry_api::catalog::v1::{Revocation, TenantChange, WatchTenantsRequest, W
 use tenantry_ids::IdSource;
 use tenantry_rpc::Shutdown;
 use tenantry_rpc::client::ServiceChannel;
+use tokio::sync::watch;
 use tokio::time::{Duration, Instant, timeout};
 use tonic::{Status, Streaming};
 
@@ -62,6 +63,7 @@ pub struct TenantFollower {
     revocations: Arc<Revocations>,
     ids: Arc<dyn IdSource>,
     config: FollowConfig,
+    hears: watch::Sender<bool>,
 }
 
 /// How far a follower has come.
@@ -83,7 +85,19 @@ impl TenantFollower {
         ids: Arc<dyn IdSource>,
         config: FollowConfig,
     ) -> Self {
-        Self { client: TenantDirectoryServiceClient::new(channel), directory, revocations, ids, config }
+        Self {
+            client: TenantDirectoryServiceClient::new(channel),
+            directory,
+            revocations,
+            ids,
+            config,
+            hears: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether changes are told. A stream that ends is not missed before the next one could not be begun.
+    pub fn hears(&self) -> watch::Receiver<bool> {
+        self.hears.subscribe()
     }
 
     /// Follows until the shutdown begins. While there is no stream, placements are asked for again as if there were
@@ -95,8 +109,9 @@ impl TenantFollower {
                 ended = self.follow(&mut progress) => ended,
                 () = shutdown.begun() => return,
             };
-            if let Some(heard) = progress.heard.take() {
-                self.directory.follows_no_more(heard);
+            match progress.heard.take() {
+                Some(heard) => self.directory.follows_no_more(heard),
+                None => drop(self.hears.send_if_modified(|hears| std::mem::replace(hears, false))),
             }
             let wait = self.config.backoff(progress.failures, self.ids.uuid().as_u128() as u32);
             progress.failures = progress.failures.saturating_add(1);
@@ -142,6 +157,7 @@ impl TenantFollower {
             Some(Event::Start(start)) => {
                 self.directory.follows(progress.cursor.is_empty());
                 progress.failures = 0;
+                self.hears.send_if_modified(|hears| !std::mem::replace(hears, true));
                 progress.revocations_kept = Duration::from_secs(start.revocations_kept_seconds.unsigned_abs());
                 silence = Some(Duration::from_millis(start.heartbeat_interval_ms.unsigned_abs()) * MISSED_HEARTBEATS);
             }

@@ -12,9 +12,10 @@ use tonic::Status;
 use crate::gate::SchemaGate;
 use crate::handle::{AccessGuard, TenantAccess};
 use crate::limits::{Limiter, Refused, Turn};
+use crate::stream::StreamRight;
 use crate::{
     CachedDirectory, CheckoutError, Directory, LimitConfig, Placement, Pools, ResolveError, Revocations, TenancyError,
-    TenantDb, TenantState,
+    TenantDb, TenantState, TenantStream,
 };
 
 /// How long a caller waits before another try when something is away.
@@ -22,13 +23,16 @@ const SOON: Duration = Duration::from_secs(1);
 /// How long a caller waits for the end of a maintenance, where nobody has said it.
 const MAINTENANCE: Duration = Duration::from_secs(30);
 /// What ends with a request.
-struct UnderWay {
+pub(crate) struct UnderWay {
     _access: AccessGuard,
     _turn: Turn,
 }
 
 /// Opens the road for users' calls. Other callers' calls pass without a handle.
-pub struct TenancyLayer {
+pub struct TenancyLayer(Arc<Road>);
+
+/// The way from a caller to their tenant's database.
+pub(crate) struct Road {
     directory: Arc<CachedDirectory<Arc<dyn Directory>>>,
     revocations: Arc<Revocations>,
     pools: Arc<Pools>,
@@ -46,9 +50,12 @@ impl TenancyLayer {
         gate: impl Into<SchemaGate>,
         limits: &LimitConfig,
     ) -> Self {
-        Self { directory, revocations, pools, gate: gate.into(), limiter: Arc::new(Limiter::new(limits)) }
+        let (gate, limiter) = (gate.into(), Arc::new(Limiter::new(limits)));
+        Self(Arc::new(Road { directory, revocations, pools, gate, limiter }))
     }
+}
 
+impl Road {
     async fn placement(&self, context: &Context, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
         let placement = self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)?;
         let serves = placement.state == TenantState::Active && self.gate.check(context.plugin(), &placement).is_ok();
@@ -64,7 +71,8 @@ impl TenancyLayer {
         self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)
     }
 
-    async fn access(&self, context: &Context, claims: &UserClaims) -> Result<(TenantAccess, UnderWay), Error> {
+    /// Where the tenant's database is, if the caller may use it at this moment.
+    pub(crate) async fn admit(&self, context: &Context, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
         let placement = self.placement(context, claims).await?;
         // State before epoch: a suspended company's token says so.
         check_state(placement.state, placement.maintenance_retry)?;
@@ -75,6 +83,11 @@ impl TenancyLayer {
             return Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"));
         }
         self.gate.check(context.plugin(), &placement)?;
+        Ok(placement)
+    }
+
+    async fn access(&self, context: &Context, claims: &UserClaims) -> Result<(TenantAccess, UnderWay), Error> {
+        let placement = self.admit(context, claims).await?;
         let turn = self.limiter.begin(claims.tenant(), placement.limits, Instant::now()).map_err(refuse_turn)?;
         let (access, guard) = TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
             .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))?;
@@ -87,7 +100,13 @@ impl Middleware for TenancyLayer {
     async fn handle(&self, mut request: HttpRequest, next: Next) -> HttpResponse {
         let Some(context) = request.extensions().get::<Context>().cloned() else { return next.run(request).await };
         let Caller::User(claims) = context.caller() else { return next.run(request).await };
-        match self.access(&context, claims).await {
+        match self.0.access(&context, claims).await {
+            Ok((access, until_ended)) if context.is_stream() => {
+                request.extensions_mut().insert(access.clone());
+                let right = StreamRight::new(self.0.clone(), &context, access, until_ended);
+                request.extensions_mut().insert(right);
+                next.run(request).await
+            }
             Ok((access, _until_answered)) => {
                 request.extensions_mut().insert(access);
                 next.run(request).await
@@ -101,12 +120,20 @@ impl Middleware for TenancyLayer {
 pub trait TenantCall {
     /// The database of the call's tenant.
     fn tenant_db(&self) -> Result<TenantDb<'_>, Error>;
+
+    /// The right to it for as long as the stream lasts that the call answers.
+    fn tenant_stream(&self) -> Result<TenantStream, Error>;
 }
 
 impl<T> TenantCall for Call<T> {
     fn tenant_db(&self) -> Result<TenantDb<'_>, Error> {
         TenantDb::from_extensions(&self.extensions)
             .ok_or_else(|| Error::internal("a call without a tenant reached its handler"))
+    }
+
+    fn tenant_stream(&self) -> Result<TenantStream, Error> {
+        TenantStream::from_extensions(&self.extensions)
+            .ok_or_else(|| Error::internal("a call without a tenant, or without a stream, reached its handler"))
     }
 }
 
@@ -175,9 +202,10 @@ impl From<TenancyError> for Error {
             TenancyError::Checkout(CheckoutError::Closed) => {
                 Error::new(Reason::ShuttingDown, "the service is shutting down; try again").retry_after(SOON)
             }
-            TenancyError::Checkout(CheckoutError::Connect(_) | CheckoutError::Refused(_)) => unreachable(error),
+            TenancyError::Checkout(CheckoutError::Broken { retry_after }) => unreachable(error, retry_after),
+            TenancyError::Checkout(CheckoutError::Connect(_) | CheckoutError::Refused(_)) => unreachable(error, SOON),
             // An idle connection whose server has gone shows at its first statement. Nothing was committed.
-            TenancyError::Database(ref cause) if driver(cause).is_some_and(is_unavailable) => unreachable(error),
+            TenancyError::Database(ref cause) if driver(cause).is_some_and(is_unavailable) => unreachable(error, SOON),
             TenancyError::OutcomeUnknown(_) => {
                 let message =
                     "the connection broke during the commit: repeat the call with the same request_id, or read again";
@@ -195,8 +223,8 @@ impl From<TenancyError> for Status {
     }
 }
 
-fn unreachable(error: TenancyError) -> Error {
+fn unreachable(error: TenancyError, retry_after: Duration) -> Error {
     Error::new(Reason::TenantDatabaseUnavailable, "the company's database cannot be reached; try again")
-        .retry_after(SOON)
+        .retry_after(retry_after)
         .caused_by(error)
 }

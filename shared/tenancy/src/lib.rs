@@ -162,6 +162,7 @@
 //! }
 //! ```
 
+mod control_plane;
 mod directory;
 mod engine;
 mod error;
@@ -175,9 +176,11 @@ mod placement;
 mod pool;
 mod revocations;
 mod service;
+mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use control_plane::CONTROL_PLANE;
 pub use directory::{
     CachedDirectory, Directory, FileDirectory, FileDirectoryError, PlacementCacheConfig, ResolveError,
 };
@@ -190,6 +193,7 @@ pub use handle::{TenantConn, TenantConnection, TenantDb, TenantTx, TxOptions, Tx
 pub use layer::{TenancyLayer, TenantCall};
 pub use limits::{LimitConfig, Limits};
 pub use placement::{Endpoint, Engine, InstalledPlugin, Placement, TenantState};
-pub use pool::{PoolConfig, PoolStats, Pools};
+pub use pool::{EvictionPolicy, PoolConfig, PoolStats, Pools};
 pub use revocations::Revocations;
 pub use service::{StartError, TenantService, TenantServiceConfig};
+pub use stream::TenantStream;

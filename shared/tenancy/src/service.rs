@@ -3,20 +3,23 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tenantry_ids::SystemIds;
-use tenantry_rpc::auth::{IdentityError, KeyCache, KeyCacheConfig, ServiceKeyFiles, Verifier, VerifierSettings};
-use tenantry_rpc::client::{self, AddressError};
+use tenantry_rpc::auth::{KeyCache, KeyCacheConfig, ServiceKeyFiles};
 use tenantry_rpc::command::Started;
-use tenantry_rpc::server::{BoundServer, Mode, ServerBuilder, ServerConfig, ServerError};
-use tenantry_rpc::tls::{ClientTls, TlsError};
-use tenantry_rpc::{Clock, Shutdown, SystemClock};
+use tenantry_rpc::credentials::{Credentials, CredentialsError};
+use tenantry_rpc::server::{BoundServer, Contact, Mode, ServerBuilder, ServerConfig, ServerError};
+use tenantry_rpc::{Shutdown, SystemClock};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use crate::control_plane::{self, Signals};
 use crate::{
-    CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, FollowConfig, GrpcDirectory,
-    LimitConfig, PlacementCacheConfig, PoolConfig, Pools, Revocations, SchemaGate, TenancyLayer, TenantFollower,
+    CONTROL_PLANE, CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, FollowConfig,
+    GrpcDirectory, LimitConfig, PlacementCacheConfig, PoolConfig, Pools, Revocations, SchemaGate, TenancyLayer,
+    TenantFollower,
 };
 
 /// Everything that `serve` of a tenant-aware service can be told.
@@ -87,11 +90,7 @@ impl AsRef<ServerConfig> for TenantServiceConfig {
 #[allow(missing_docs)]
 pub enum StartError {
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Address(#[from] AddressError),
+    Credentials(#[from] CredentialsError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("the tenants file cannot be used")]
@@ -107,6 +106,8 @@ pub struct TenantService {
     keys: Arc<KeyCache>,
     server: BoundServer,
     follower: Option<TenantFollower>,
+    contact: watch::Sender<Contact>,
+    staleness: Duration,
 }
 
 impl TenantService {
@@ -124,24 +125,17 @@ impl TenantService {
         config.placements.validate()?;
         config.pool.validate()?;
         config.follow.validate()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let tls = ClientTls::of_service(&config.server)?;
-        let identity = config.identity.identity(name, &tls, clock.clone())?;
-        let catalog = client::open_with(&tls, &config.catalog_address, "catalog", identity)?;
-        let services = config.identity.trusted(&config.server.tls)?;
-        let settings = VerifierSettings {
-            issuer: config.issuer,
-            audience: name.to_owned(),
-            remembered_tokens: config.server.remembered_tokens,
-        };
+        let credentials = Credentials::load(name, &config.identity, &config.server, Arc::new(SystemClock))?;
+        let catalog = credentials.channel(&config.catalog_address, "catalog")?;
         let keys = Arc::new(KeyCache::of_catalog(catalog.clone(), config.token_keys));
-        let verifier = Verifier::new(settings, keys.clone(), services, clock);
+        let verifier = credentials.into_verifier(config.issuer, keys.clone());
 
         let directory: Arc<dyn Directory> = match &config.tenants_file {
             Some(file) => Arc::new(FileDirectory::open(file).await?),
             None => Arc::new(GrpcDirectory::new(catalog.clone())),
         };
         let directory = Arc::new(CachedDirectory::new(directory, &config.placements));
+        let staleness = Duration::from_secs(config.placements.placement_staleness_s);
         let (revocations, ids) = (Arc::new(Revocations::new()), Arc::new(SystemIds));
         // A file tells of no changes: it is asked again.
         let follower = config
@@ -150,9 +144,11 @@ impl TenantService {
             .then(|| TenantFollower::new(catalog, directory.clone(), revocations.clone(), ids, config.follow));
         let pools = Arc::new(Pools::new(config.pool));
         let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), gate, &config.limits);
-        let server = register(ServerBuilder::new(name, config.server)).layer(tenancy);
+        let contact = watch::Sender::new(Contact::Never);
+        let server = ServerBuilder::new(name, config.server).depends_on(CONTROL_PLANE, contact.subscribe());
+        let server = register(server).layer(tenancy);
         let server = server.build(Arc::new(verifier), listener).await?;
-        Ok(Self { pools, keys, server, follower })
+        Ok(Self { pools, keys, server, follower, contact, staleness })
     }
 }
 
@@ -162,12 +158,14 @@ impl Started for TenantService {
     }
 
     async fn serve(self, shutdown: Shutdown) {
+        let signals = Signals { keys: self.keys.fetches(), changes: self.follower.as_ref().map(TenantFollower::hears) };
+        let tell = control_plane::tell(signals, self.contact, self.staleness, shutdown.clone());
         let follow = async {
             if let Some(follower) = self.follower {
                 follower.run(shutdown.clone()).await;
             }
         };
-        tokio::join!(self.server.serve(shutdown.clone()), self.keys.run(shutdown.clone()), follow);
+        tokio::join!(self.server.serve(shutdown.clone()), self.keys.run(shutdown.clone()), follow, tell);
         tokio::select! {
             () = self.pools.close_all() => {}
             () = shutdown.forced() => {}

@@ -28,6 +28,7 @@ use tenantry_testkit::sandbox::{Beside, Engine, Sandbox};
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::clients::{command, tool};
@@ -287,8 +288,9 @@ async fn it_is_called_by_reflection_and_watched_by_health(world: &World) -> anyh
     let owner = world.company("Curled", true).await?;
     let service = "notes.v1.NoteService";
     let mut health = HealthClient::new(client::open(&format!("http://{}", world.address), NOTES, None)?);
-    let check = HealthCheckRequest { service: service.into() };
-    assert_eq!(health.check(check).await?.into_inner().status, 1, "SERVING");
+    let mut health = health.watch(HealthCheckRequest { service: service.into() }).await?.into_inner();
+    // Once it has heard the catalog.
+    while health.message().await?.context("the stream ended")?.status() != ServingStatus::Serving {}
 
     let home = tempfile::tempdir()?;
     let listed = curl(home.path(), &["--list-methods", &format!("http://{}", world.address)]).await?;

@@ -372,6 +372,11 @@ rows! { world:
     "tenantry.crm.v1.AuditService/ListAuditEntries" [Elsewhere::OwnData] => json!({ "page_size": 10 }),
     "tenantry.crm.v1.PersonService/SearchPeople" [Elsewhere::OwnData] => json!({ "query": "only knows" }),
 
+    "tenantry.crm.v1.TransferService/ImportPeople" [Elsewhere::OwnData] => json!({
+        "options": { "format": "TRANSFER_FORMAT_JSON_LINES", "mode": "IMPORT_MODE_BEST_EFFORT" },
+    }),
+    "tenantry.crm.v1.TransferService/ExportPeople" [Elsewhere::OwnData] => json!({ "format": "TRANSFER_FORMAT_CSV" }),
+
     "tenantry.crm.v1.ApplianceService/CreateAppliance" [Elsewhere::OwnData] => json!({
         "appliance": { "name": fresh_id(), "price": kes() },
         "request_id": world.with_plugin("appliances").await?,

@@ -1,5 +1,7 @@
 //! The programs themselves, as an operator runs them: one process on SQLite, and three on a database server.
 
+mod control_plane;
+mod demo;
 mod deployment;
 mod fleet;
 mod isolation;

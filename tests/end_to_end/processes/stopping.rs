@@ -15,8 +15,13 @@ mod sqlite {
         let crm = client::open(&format!("http://{}", standalone.addresses.crm), "crm", None)?;
         let question = HealthCheckRequest { service: "tenantry.crm.v1.PersonService".to_owned() };
         let mut watch = HealthClient::new(crm).watch(question).await?.into_inner();
-        assert_eq!(watch.message().await?.map(|news| news.status()), Some(ServingStatus::Serving));
-        Ok(watch)
+        // The crm is ready when it has heard the catalog, a moment after it listens.
+        while let Some(news) = watch.message().await? {
+            if news.status() == ServingStatus::Serving {
+                return Ok(watch);
+            }
+        }
+        anyhow::bail!("the stream ended before the crm was ready")
     }
 
     async fn started(drain_grace_ms: &str) -> anyhow::Result<(tempfile::TempDir, Standalone)> {

@@ -13,7 +13,7 @@ pub enum Exit {
     Done,
     /// Refused or failed.
     Failed,
-    /// Done in part: some databases failed.
+    /// Done in part: some databases, or some calls of `demo`, failed.
     Partly,
     /// The selector matches nothing.
     Nothing,
@@ -63,7 +63,7 @@ fn exit_of(status: &Status) -> Exit {
 }
 
 /// The message, its reason, every broken field, and when to come back.
-fn refusal(status: &Status) -> String {
+pub(crate) fn refusal(status: &Status) -> String {
     let details = status.get_error_details();
     let reason = details.error_info().map(|info| format!(" ({})", info.reason)).unwrap_or_default();
     let mut text = format!("{}{reason}", status.message());

@@ -17,8 +17,10 @@ use clap::{Args, CommandFactory, Subcommand};
 pub use connection::Connection;
 pub use exit::{Exit, failure_of};
 
+pub(crate) use exit::refusal;
+pub(crate) use output::Output;
+
 use connection::Session;
-use output::Output;
 
 /// What an operator can say.
 #[derive(Subcommand)]

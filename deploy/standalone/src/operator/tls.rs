@@ -34,7 +34,7 @@ pub struct TlsArguments {
 }
 
 impl TlsArguments {
-    pub(super) fn client(self) -> Result<Arc<ClientTls>, TlsError> {
+    pub(crate) fn client(self) -> Result<Arc<ClientTls>, TlsError> {
         let pair = self.tls_client_cert_file.zip(self.tls_client_key_file);
         ClientTls::of_command(ClientTlsSettings {
             ca_file: self.tls_ca_file,

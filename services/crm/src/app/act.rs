@@ -85,6 +85,16 @@ impl<'a> Act<'a> {
         self.note(tx, "created", None, Some(after)).await
     }
 
+    /// The same of many.
+    pub(super) async fn created_all<T: Content>(
+        &self,
+        tx: &impl TenantConnection,
+        after: &[Stored<T>],
+    ) -> Result<(), CrmError> {
+        let changes = after.iter().map(|after| self.change("created", None, Some(after))).collect();
+        Ok(audit::append_all(tx, changes).await?)
+    }
+
     pub(super) async fn changed<T: Content>(
         &self,
         tx: &impl TenantConnection,
@@ -101,8 +111,17 @@ impl<'a> Act<'a> {
         before: Option<&Stored<T>>,
         after: Option<&Stored<T>>,
     ) -> Result<(), CrmError> {
+        Ok(audit::append_all(tx, vec![self.change(verb, before, after)]).await?)
+    }
+
+    fn change<T: Content>(
+        &self,
+        verb: &'static str,
+        before: Option<&Stored<T>>,
+        after: Option<&Stored<T>>,
+    ) -> audit::Change<'_> {
         let entity = T::THING.noun().replace(' ', "_");
-        let change = audit::Change {
+        audit::Change {
             id: self.new_id(),
             actor: &self.actor,
             action: format!("{entity}.{verb}"),
@@ -111,15 +130,23 @@ impl<'a> Act<'a> {
             before: before.map(Stored::state),
             after: after.map(Stored::state),
             at: self.now,
-        };
-        Ok(audit::append(tx, change).await?)
+        }
     }
 
     /// What the same request made before.
     pub(super) async fn earlier(&self, tx: &impl TenantConnection, replay: &Replay) -> Result<Option<Uuid>, CrmError> {
-        let Some((key, fingerprint)) = replay else { return Ok(None) };
-        let found = tenantry_idempotency::find(tx, key, fingerprint, self.now).await?;
+        let found = self.earlier_answer(tx, replay).await?;
         Ok(found.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
+    }
+
+    /// What the same request was answered before.
+    pub(super) async fn earlier_answer(
+        &self,
+        tx: &impl TenantConnection,
+        replay: &Replay,
+    ) -> Result<Option<Vec<u8>>, CrmError> {
+        let Some((key, fingerprint)) = replay else { return Ok(None) };
+        Ok(tenantry_idempotency::find(tx, key, fingerprint, self.now).await?)
     }
 
     /// Notes what the request made, for its repetitions.
@@ -129,8 +156,17 @@ impl<'a> Act<'a> {
         replay: &Replay,
         made: Uuid,
     ) -> Result<(), CrmError> {
+        self.remember_answer(tx, replay, made.as_bytes().to_vec()).await
+    }
+
+    /// Notes what the request is answered, for its repetitions.
+    pub(super) async fn remember_answer(
+        &self,
+        tx: &impl TenantConnection,
+        replay: &Replay,
+        response: Vec<u8>,
+    ) -> Result<(), CrmError> {
         if let Some((key, fingerprint)) = replay.clone() {
-            let response = made.as_bytes().to_vec();
             tenantry_idempotency::record(tx, key, fingerprint, response, self.now).await?;
         }
         Ok(())

@@ -18,6 +18,7 @@ mod tariffs;
 mod ticket_categories;
 pub(crate) mod tickets;
 pub(crate) mod trail;
+pub(crate) mod transfers;
 
 use std::sync::Arc;
 
@@ -32,4 +33,6 @@ use tenantry_rpc::Clock;
 pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) transfers: transfers::TransferConfig,
+    pub(crate) turns: Arc<transfers::Turns>,
 }

@@ -12,6 +12,7 @@ pub(crate) mod sale;
 pub(crate) mod search;
 pub(crate) mod sms;
 mod ticket;
+pub(crate) mod transfer;
 
 pub(crate) use address::{Address, email, phone};
 pub(crate) use content::{Content, Mask, Stored, Thing, Writable};

@@ -28,7 +28,7 @@ fn set(wire: &Wire) -> Mask {
     set_fields!(wire; email, phone, street, place_id, primary)
 }
 
-fn parse(fields: &mut Fields<'_>, wire: &Wire) -> Option<Address> {
+pub(super) fn parse(fields: &mut Fields<'_>, wire: &Wire) -> Option<Address> {
     Some(Address {
         // Where it is none, that is noted; and of a change it is not read.
         person_id: fields.id("person_id", &wire.person_id).unwrap_or(PersonId(Uuid::nil())),

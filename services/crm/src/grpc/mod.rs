@@ -15,6 +15,7 @@ mod tariffs;
 mod ticket_categories;
 mod tickets;
 mod transactions;
+mod transfers;
 
 pub(crate) use addresses::AddressGrpc;
 pub(crate) use appliances::ApplianceGrpc;
@@ -29,3 +30,4 @@ pub(crate) use tariffs::TariffGrpc;
 pub(crate) use ticket_categories::TicketCategoryGrpc;
 pub(crate) use tickets::TicketGrpc;
 pub(crate) use transactions::TransactionGrpc;
+pub(crate) use transfers::TransferGrpc;

@@ -55,7 +55,7 @@ fn set(wire: &Wire) -> Mask {
     set_fields!(wire; kind, title, name, surname, birth_date, gender, education, nationality, labels)
 }
 
-fn parse(fields: &mut Fields<'_>, wire: &Wire) -> Option<Profile> {
+pub(super) fn parse(fields: &mut Fields<'_>, wire: &Wire) -> Option<Profile> {
     let kind = match WireKind::try_from(wire.kind) {
         Ok(WireKind::Unspecified | WireKind::Customer) => PersonKind::Customer,
         Ok(WireKind::Agent) => PersonKind::Agent,

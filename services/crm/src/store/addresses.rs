@@ -80,6 +80,12 @@ pub(crate) fn at(place: PlaceId) -> Condition {
     Condition::all().add(row::Column::PlaceId.eq(place))
 }
 
+/// All of these people's, oldest entry first.
+pub(crate) async fn of_all(db: &impl TenantConnection, people: &[PersonId]) -> Result<Vec<Stored<Address>>, DbErr> {
+    let query = Addresses::find().filter(row::Column::PersonId.is_in(people.iter().copied()));
+    Ok(query.order_by_asc(row::Column::Id).all(db).await?.into_iter().map(Addresses::read).collect())
+}
+
 /// All of a person's as they were committed last, oldest entry first. The person is locked: nobody adds or removes one
 /// meanwhile.
 pub(crate) async fn lock_all(db: &impl TenantConnection, person: PersonId) -> Result<Vec<Stored<Address>>, DbErr> {

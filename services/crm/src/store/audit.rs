@@ -8,6 +8,8 @@ use tenantry_telemetry::propagation;
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
+use super::table::insert_many;
+
 pub(crate) use row::Model as Entry;
 
 #[allow(unreachable_pub)] // The derive wants its model public.
@@ -49,8 +51,9 @@ pub(crate) struct Change<'a> {
     pub(crate) at: DateTime<Utc>,
 }
 
-pub(crate) async fn append(db: &impl TenantConnection, change: Change<'_>) -> Result<(), DbErr> {
-    let row = row::ActiveModel {
+pub(crate) async fn append_all(db: &impl TenantConnection, changes: Vec<Change<'_>>) -> Result<(), DbErr> {
+    let trace_id = propagation::trace_id();
+    let row = |change: Change<'_>| row::ActiveModel {
         id: Set(change.id),
         actor: Set(change.actor.to_owned()),
         action: Set(change.action),
@@ -58,10 +61,10 @@ pub(crate) async fn append(db: &impl TenantConnection, change: Change<'_>) -> Re
         entity_id: Set(change.entity_id),
         before_state: Set(change.before),
         after_state: Set(change.after),
-        trace_id: Set(propagation::trace_id()),
+        trace_id: Set(trace_id.clone()),
         occurred_at: Set(change.at),
     };
-    row::Entity::insert(row).exec_without_returning(db).await.map(drop)
+    insert_many::<row::Entity>(db, changes.into_iter().map(row).collect()).await
 }
 
 /// What a list is about; `None`: any.

@@ -10,7 +10,7 @@ use tenantry_ids::{PersonId, PrincipalId};
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
-use super::table::{Table, table};
+use super::table::{Table, insert_many, table};
 use crate::domain::{PersonKind, Profile, Stored};
 
 pub(crate) use row::{Column, Entity as People, Model};
@@ -87,9 +87,27 @@ fn columns(profile: &Profile) -> row::ActiveModel {
     }
 }
 
-pub(crate) async fn insert(db: &impl TenantConnection, person: &Person, by: PrincipalId) -> Result<(), DbErr> {
-    let row = row::ActiveModel { created_by: Set(Some(by)), ..columns(&person.content) };
-    People::insert(People::stamped(row, person)).exec_without_returning(db).await.map(drop)
+/// Adds people with what they are sorted by, and by which rules it and their tokens are derived.
+pub(crate) async fn insert_all(
+    db: &impl TenantConnection,
+    people: &[Person],
+    by: PrincipalId,
+    name_key: impl Fn(&Profile) -> String + Send,
+    version: i32,
+) -> Result<(), DbErr> {
+    let rows = people
+        .iter()
+        .map(|person| {
+            let row = row::ActiveModel {
+                created_by: Set(Some(by)),
+                name_key: Set(name_key(&person.content)),
+                search_version: Set(version),
+                ..columns(&person.content)
+            };
+            People::stamped(row, person)
+        })
+        .collect();
+    insert_many::<People>(db, rows).await
 }
 
 /// Notes when the person paid last.

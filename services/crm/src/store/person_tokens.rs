@@ -11,6 +11,7 @@ use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
 use super::people;
+use super::table::insert_many;
 use crate::domain::search::WHOLE;
 
 /// The first version of the schema that has them.
@@ -43,23 +44,14 @@ pub(crate) async fn replace(
     tokens: BTreeMap<String, i32>,
 ) -> Result<(), DbErr> {
     row::Entity::delete_many().filter(row::Column::PersonId.eq(person)).exec(db).await?;
-    insert(db, person, tokens).await
+    insert_all(db, tokens.into_iter().map(|(token, weight)| (person, token, weight)).collect()).await
 }
 
-/// Of a person who has none.
-pub(crate) async fn insert(
-    db: &impl TenantConnection,
-    person: PersonId,
-    tokens: BTreeMap<String, i32>,
-) -> Result<(), DbErr> {
-    let rows: Vec<_> = tokens
-        .into_iter()
-        .map(|(token, weight)| row::ActiveModel { token: Set(token), person_id: Set(person), weight: Set(weight) })
-        .collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    row::Entity::insert_many(rows).exec_without_returning(db).await.map(drop)
+/// Of people who have none.
+pub(crate) async fn insert_all(db: &impl TenantConnection, tokens: Vec<(PersonId, String, i32)>) -> Result<(), DbErr> {
+    let row =
+        |(person, token, weight)| row::ActiveModel { token: Set(token), person_id: Set(person), weight: Set(weight) };
+    insert_many::<row::Entity>(db, tokens.into_iter().map(row).collect()).await
 }
 
 /// Somebody who was found.

@@ -1,9 +1,11 @@
 //! Places.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::ActiveValue::Set;
-use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, QuerySelect};
 use tenantry_ids::PlaceId;
 use tenantry_tenancy::TenantConnection;
 
@@ -86,6 +88,19 @@ pub(crate) async fn is_taken(db: &impl TenantConnection, place: &Place, this: Op
     let same = Condition::any().add(name).add_option(code);
     let others = Condition::all().add(same).add_option(this.map(|this| row::Column::Id.ne(this)));
     any::<Places>(db, others).await
+}
+
+/// Those of these ids that there are.
+pub(crate) async fn known(db: &impl TenantConnection, ids: BTreeSet<PlaceId>) -> Result<BTreeSet<PlaceId>, DbErr> {
+    let mut known = BTreeSet::new();
+    let ids: Vec<_> = ids.into_iter().collect();
+    for part in ids.chunks(1_000) {
+        let query =
+            Places::find().select_only().column(row::Column::Id).filter(row::Column::Id.is_in(part.iter().copied()));
+        let found: Vec<PlaceId> = query.into_tuple().all(db).await?;
+        known.extend(found);
+    }
+    Ok(known)
 }
 
 /// What is in a place, of whatever kind, if anything is.

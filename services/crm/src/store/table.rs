@@ -1,7 +1,7 @@
 //! What is the same for every table of things: an id, a revision, two times.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, QueryOrder, QuerySelect};
+use sea_orm::{Condition, Iterable, QueryOrder, QuerySelect};
 use tenantry_tenancy::TenantConnection;
 use uuid::Uuid;
 
@@ -63,6 +63,30 @@ pub(crate) type Of<T> = Stored<<T as Table>::Content>;
 pub(crate) async fn insert<T: Table>(db: &impl TenantConnection, stored: &Of<T>) -> Result<(), DbErr> {
     let row = T::stamped(T::columns(&stored.content), stored);
     T::insert(row).exec_without_returning(db).await.map(drop)
+}
+
+/// The same of many.
+pub(crate) async fn insert_all<T: Table>(db: &impl TenantConnection, stored: &[Of<T>]) -> Result<(), DbErr> {
+    let rows = stored.iter().map(|stored| T::stamped(T::columns(&stored.content), stored)).collect();
+    insert_many::<T>(db, rows).await
+}
+
+/// How many values a statement takes at most: fewer than any engine lets in (SQLite 32,766), and not so many that a
+/// statement is the longest part of a batch.
+const MOST_VALUES: usize = 15_000;
+
+/// Inserts rows with as few statements as the engines let in.
+pub(crate) async fn insert_many<E: EntityTrait<ActiveModel: Send>>(
+    db: &impl TenantConnection,
+    rows: Vec<E::ActiveModel>,
+) -> Result<(), DbErr> {
+    let most = MOST_VALUES / E::Column::iter().count().max(1);
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
+        let part: Vec<_> = rows.by_ref().take(most).collect();
+        E::insert_many(part).exec_without_returning(db).await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn find<T: Table>(db: &impl TenantConnection, id: impl Into<Uuid>) -> Result<Option<Of<T>>, DbErr> {

@@ -5,6 +5,7 @@
 mod address;
 pub(crate) mod adoption;
 mod collation;
+mod connecting;
 mod error;
 mod inventory;
 mod mysql;
@@ -14,13 +15,14 @@ mod sqlite;
 
 use std::collections::HashMap;
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+use sea_orm::{DatabaseConnection, DbBackend};
 use secrecy::ExposeSecret;
 use tenantry_migration::{Applied, MigrationSet, Run};
 use tenantry_rpc::{Error, Reason};
 
 pub use address::ServerAddress;
 pub(crate) use adoption::Adoption;
+pub(crate) use connecting::{CONNECT_TIMEOUT, connect_one};
 pub(crate) use error::ServerError;
 pub(crate) use inventory::Inventory;
 #[cfg(test)]
@@ -30,9 +32,6 @@ pub(crate) use postgres::PostgresServer;
 pub(crate) use sqlite::{SqliteServer, sqlite_options};
 
 use crate::ident::{Ident, Prefix};
-
-/// How long connecting to a server may take.
-pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A database to make.
 pub(crate) struct NewTenant {
@@ -359,18 +358,4 @@ impl AdminDb {
     pub(crate) async fn close(self) -> Result<(), ServerError> {
         Ok(self.0.close().await?)
     }
-}
-
-/// A pool of one connection, as migrations need it.
-#[allow(clippy::disallowed_methods)] // Administrative connections are opened here alone.
-pub(crate) async fn connect_one(mut options: ConnectOptions) -> Result<DatabaseConnection, ServerError> {
-    options
-        .max_connections(1)
-        .acquire_timeout(CONNECT_TIMEOUT)
-        // It has just been made, and lives for one piece of work.
-        .test_before_acquire(false)
-        .set_application_name("tenantry-migrator")
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false);
-    Database::connect(options).await.map_err(ServerError::from)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::{GetJwksRequest, Jwk};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::{JwkMembers, VerifyingKey};
@@ -78,6 +78,8 @@ pub struct KeyCache {
     fetching: Mutex<()>,
     waiting: Semaphore,
     generation: AtomicU64,
+    /// Whether the last time worked.
+    fetches: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -98,6 +100,7 @@ impl KeyCache {
             fetching: Mutex::new(()),
             waiting: Semaphore::new(WAITING),
             generation: AtomicU64::new(0),
+            fetches: watch::Sender::new(false),
         }
     }
 
@@ -131,6 +134,11 @@ impl KeyCache {
         self.fetch().await
     }
 
+    /// Whether the keys could be fetched when it was last tried.
+    pub fn fetches(&self) -> watch::Receiver<bool> {
+        self.fetches.subscribe()
+    }
+
     /// How long ago the keys were fetched; `None` before that.
     pub fn age(&self) -> Option<Duration> {
         self.times().0.map(|fetched| fetched.elapsed())
@@ -151,10 +159,12 @@ impl KeyCache {
         match self.from.fetch().await {
             Ok(keys) => {
                 self.take(keys);
+                self.fetches.send_if_modified(|works| !std::mem::replace(works, true));
                 Ok(())
             }
             Err(error) => {
                 self.state.write().unwrap_or_else(PoisonError::into_inner).failed = Some(Instant::now());
+                self.fetches.send_if_modified(|works| std::mem::replace(works, false));
                 Err(error)
             }
         }

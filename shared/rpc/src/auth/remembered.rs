@@ -1,5 +1,10 @@
 //! Tokens that were verified, so that the next call with the same one is a look-up.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use foldhash::quality::RandomState;
+use moka::Expiry;
 use moka::sync::Cache;
 use tokio::time::Duration;
 
@@ -7,6 +12,8 @@ use crate::Caller;
 
 /// What is used no more makes room.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
+/// What one token may take, in bytes: a longer one has the room of two, or more. Ours have about 1,100.
+const ROOM_BYTES: usize = 2 * 1024;
 
 /// A verified token's bearer.
 #[derive(Clone)]
@@ -14,36 +21,38 @@ pub(super) struct Remembered {
     pub(super) caller: Caller,
     /// When the token ends, in seconds since 1970.
     pub(super) until: i64,
+    /// How long it was good for when it was verified.
+    pub(super) lasts: Duration,
     /// Of the keys that it was verified with.
     pub(super) generation: u64,
 }
 
-/// The last so many verified tokens, by their digest: the tokens themselves are nowhere in memory for longer than
-/// their call. Only what was verified is here, so that made-up tokens take no room.
-pub(super) struct Remembering(Option<Cache<Digest, Remembered>>);
-
-pub(super) type Digest = [u8; 32];
+/// The last so many verified tokens, each found by the whole of itself. A hash alone would not do: a quick one lets
+/// somebody look for two tokens of one hash, and SHA-256 over a token takes longer than everything else about a call's.
+/// Only what was verified is here: made-up tokens take no room, and, the hash being seeded at random, nobody can choose
+/// tokens that meet in it. A token that has ended goes with the table's next housekeeping.
+pub(super) struct Remembering(Option<Cache<Arc<str>, Remembered, RandomState>>);
 
 impl Remembering {
     pub(super) fn new(tokens: u64) -> Self {
-        let cache = || Cache::builder().max_capacity(tokens).time_to_idle(FORGOTTEN_AFTER).build();
+        let cache = || {
+            Cache::builder()
+                .max_capacity(tokens)
+                .weigher(|token: &Arc<str>, _| u32::try_from(token.len().div_ceil(ROOM_BYTES)).unwrap_or(u32::MAX))
+                .time_to_idle(FORGOTTEN_AFTER)
+                .expire_after(WhenItEnds)
+                .build_with_hasher(RandomState::default())
+        };
         Self((tokens > 0).then(cache))
     }
 
-    /// SHA-256: whoever could make two tokens of one digest could pass one off for the other.
-    pub(super) fn digest(token: &str) -> Digest {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref());
-        digest
+    pub(super) fn get(&self, token: &str, generation: u64) -> Option<Remembered> {
+        self.0.as_ref()?.get(token).filter(|known| known.generation == generation)
     }
 
-    pub(super) fn get(&self, digest: &Digest, generation: u64) -> Option<Remembered> {
-        self.0.as_ref()?.get(digest).filter(|known| known.generation == generation)
-    }
-
-    pub(super) fn put(&self, digest: Digest, remembered: Remembered) {
+    pub(super) fn put(&self, token: &str, remembered: Remembered) {
         if let Some(cache) = &self.0 {
-            cache.insert(digest, remembered);
+            cache.insert(token.into(), remembered);
         }
     }
 
@@ -53,5 +62,13 @@ impl Remembering {
             cache.run_pending_tasks();
             cache.entry_count()
         })
+    }
+}
+
+struct WhenItEnds;
+
+impl Expiry<Arc<str>, Remembered> for WhenItEnds {
+    fn expire_after_create(&self, _: &Arc<str>, token: &Remembered, _: Instant) -> Option<Duration> {
+        Some(token.lasts)
     }
 }

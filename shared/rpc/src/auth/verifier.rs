@@ -82,13 +82,14 @@ impl Verifier {
         }
         // Before the keys are looked at: one that goes meanwhile makes what is remembered now count for nothing.
         let generation = self.keys.generation();
-        let digest = Remembering::digest(token);
-        if let Some(known) = self.remembering.get(&digest, generation) {
+        if let Some(known) = self.remembering.get(token, generation) {
             self.check_end(known.until)?;
             return Ok(known.caller);
         }
         let (caller, until) = self.verify_anew(token).await?;
-        self.remembering.put(digest, Remembered { caller: caller.clone(), until, generation });
+        let seconds = until.saturating_add(LEEWAY_SECONDS).saturating_sub(self.clock.now().timestamp());
+        let lasts = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        self.remembering.put(token, Remembered { caller: caller.clone(), until, lasts, generation });
         Ok(caller)
     }
 

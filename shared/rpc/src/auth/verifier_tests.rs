@@ -205,6 +205,12 @@ async fn no_more_tokens_are_remembered_than_there_is_room_for() {
         assert_eq!(bench.reason(&bench.token(|claims| claims["jti"] = json!(number.to_string()))).await, None);
     }
     assert!(bench.verifier.remembering.len() <= 3);
+    let bench = Bench::new(7);
+    for number in 0..5 {
+        let long = bench.token(|claims| claims["jti"] = json!(format!("{number}{}", "x".repeat(5_000))));
+        assert_eq!(bench.reason(&long).await, None);
+    }
+    assert_eq!(bench.verifier.remembering.len(), 1, "a token of more than 6 KiB has the room of four");
     let none = Bench::new(0);
     let token = none.token(|_| {});
     for _ in 0..3 {

@@ -355,6 +355,10 @@ reasons! {
     SmsNotFound = "SMS_NOT_FOUND": NotFound,
     /// Somebody has taken it since, under a later fence.
     LeaseLost = "LEASE_LOST": Aborted,
+    /// Rows of an import are refused, and it is all or nothing.
+    ImportRefused = "IMPORT_REFUSED": InvalidArgument,
+    /// An import has more rows or bytes than are let in.
+    ImportTooLarge = "IMPORT_TOO_LARGE": ResourceExhausted,
 }
 
 impl std::fmt::Display for Reason {

@@ -45,9 +45,10 @@ impl Middleware for Authenticate {
             return Status::from(error).into_http();
         }
         let check = tenant_check(rule, &caller);
-        let deadline = request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0);
+        let deadline = request.extensions().get::<Deadline>();
+        let deadline = deadline.map_or_else(Instant::now, |known| if rule.streams { known.stream } else { known.call });
         let origin = request.extensions().get::<Origin>().copied();
-        let context = Context::new(caller, &path, deadline, origin).within(rule.plugin.clone());
+        let context = Context::new(caller, &path, deadline, origin).within(rule.plugin.clone()).streaming(rule.streams);
         request.extensions_mut().insert(context);
         if let Some(check) = check {
             request.extensions_mut().insert(PendingCheck(check));

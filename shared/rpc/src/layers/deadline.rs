@@ -9,15 +9,21 @@ use super::trace::deadline_exceeded;
 use super::{HttpRequest, HttpResponse, Middleware, Next, is_infrastructure};
 
 /// Ends a call at the caller's deadline (`grpc-timeout`), or at the server's own.
-/// What the handler was doing is dropped, which cancels its queries.
+/// What the handler was doing is dropped, which cancels its queries. Of a stream
+/// that is what comes before its first answer; the rest is the handler's to end.
 pub(crate) struct DeadlineLayer {
     pub(crate) default: Duration,
     pub(crate) longest: Duration,
+    pub(crate) longest_stream: Duration,
 }
 
 /// The call's deadline, for the layers that follow.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline(pub(crate) Instant);
+pub(crate) struct Deadline {
+    pub(crate) call: Instant,
+    /// Where its answer is a stream.
+    pub(crate) stream: Instant,
+}
 
 #[async_trait]
 impl Middleware for DeadlineLayer {
@@ -25,10 +31,13 @@ impl Middleware for DeadlineLayer {
         if is_infrastructure(request.uri().path()) {
             return next.run(request).await;
         }
-        let wanted = grpc_timeout(request.headers()).unwrap_or(self.default);
-        let deadline = Instant::now() + wanted.min(self.longest);
-        request.extensions_mut().insert(Deadline(deadline));
-        match tokio::time::timeout_at(deadline, next.run(request)).await {
+        let (wanted, now) = (grpc_timeout(request.headers()), Instant::now());
+        let deadline = Deadline {
+            call: now + wanted.unwrap_or(self.default).min(self.longest),
+            stream: now + wanted.unwrap_or(self.longest_stream).min(self.longest_stream),
+        };
+        request.extensions_mut().insert(deadline);
+        match tokio::time::timeout_at(deadline.call, next.run(request)).await {
             Ok(response) => response,
             Err(_elapsed) => Status::from(deadline_exceeded()).into_http(),
         }

@@ -38,6 +38,11 @@ pub struct ServerConfig {
     #[arg(long, env = "TENANTRY_MAX_DEADLINE_MS", default_value_t = 300_000)]
     pub max_deadline_ms: u64,
 
+    /// The longest deadline of a call whose answer is a stream, such as an import, in milliseconds; also where it names
+    /// none. A watch has none.
+    #[arg(long, env = "TENANTRY_MAX_STREAM_DEADLINE_MS", default_value_t = 3_600_000)]
+    pub max_stream_deadline_ms: u64,
+
     /// How long calls under way may go on after a stop signal, in milliseconds.
     #[arg(long, env = "TENANTRY_DRAIN_GRACE_MS", default_value_t = 10_000)]
     pub drain_grace_ms: u64,
@@ -47,7 +52,8 @@ pub struct ServerConfig {
     #[arg(long, env = "TENANTRY_TRUSTED_HOPS", default_value_t = 0)]
     pub trusted_hops: u8,
 
-    /// Verified tokens that are remembered until they expire; 0 verifies the signature of every call's.
+    /// Verified tokens that are remembered until they expire, a longer one than 2 KiB counting as several; 0 verifies the
+    /// signature of every call's.
     #[arg(long, env = "TENANTRY_REMEMBERED_TOKENS", default_value_t = 10_000)]
     pub remembered_tokens: u64,
 
@@ -77,6 +83,7 @@ impl ServerConfig {
             max_concurrent_calls: 1_000,
             default_deadline_ms: 30_000,
             max_deadline_ms: 300_000,
+            max_stream_deadline_ms: 3_600_000,
             drain_grace_ms: 10_000,
             trusted_hops: 0,
             remembered_tokens: 10_000,
@@ -102,6 +109,9 @@ impl ServerConfig {
         if self.default_deadline_ms == 0 || self.default_deadline_ms > self.max_deadline_ms {
             return Err("default-deadline-ms must be at least 1 and at most max-deadline-ms".to_owned());
         }
+        if self.max_stream_deadline_ms == 0 {
+            return Err("max-stream-deadline-ms must be at least 1".to_owned());
+        }
         Ok(())
     }
 
@@ -113,6 +123,11 @@ impl ServerConfig {
     /// The longest deadline.
     pub fn max_deadline(&self) -> Duration {
         Duration::from_millis(self.max_deadline_ms)
+    }
+
+    /// The longest deadline of a stream.
+    pub fn max_stream_deadline(&self) -> Duration {
+        Duration::from_millis(self.max_stream_deadline_ms)
     }
 
     /// How long a drain may take.
@@ -152,5 +167,7 @@ mod tests {
         assert!(with(|config| config.max_concurrent_calls = 1).is_ok());
         assert!(with(|config| config.default_deadline_ms = config.max_deadline_ms).is_ok());
         assert!(with(|config| config.default_deadline_ms = config.max_deadline_ms + 1).is_err());
+        assert!(with(|config| config.max_stream_deadline_ms = 0).is_err());
+        assert!(with(|config| config.max_stream_deadline_ms = 1).is_ok());
     }
 }

@@ -3,6 +3,7 @@
 
 mod accept;
 mod config;
+mod health;
 mod web;
 
 use std::convert::Infallible;
@@ -14,14 +15,15 @@ use http::Request;
 use tenantry_api::DESCRIPTORS;
 use tenantry_api::access::{AccessError, AccessRules, descriptor_pool, pool_of};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::RoutesBuilder;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 use tower::Service;
 
 pub use config::{Mode, ServerConfig};
+pub use health::Contact;
+use health::{Dependency, Health};
 pub use web::{Document, Rendered};
 
 use crate::auth::Verifier;
@@ -76,6 +78,7 @@ pub struct ServerBuilder {
     documents: Vec<Arc<dyn Document>>,
     descriptors: Option<&'static [u8]>,
     tenant_services: Vec<String>,
+    dependency: Option<Dependency>,
 }
 
 impl ServerBuilder {
@@ -90,6 +93,7 @@ impl ServerBuilder {
             documents: Vec::new(),
             descriptors: None,
             tenant_services: Vec::new(),
+            dependency: None,
         }
     }
 
@@ -131,6 +135,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Has a health service of this name tell whether another process is in contact, without which this one goes on.
+    /// Until it was for the first time, nothing here is healthy.
+    #[must_use]
+    pub fn depends_on(mut self, name: &'static str, contact: watch::Receiver<Contact>) -> Self {
+        self.dependency = Some(Dependency { name, contact });
+        self
+    }
+
     /// Publishes a document by plain HTTP, beside gRPC.
     #[must_use]
     pub fn document(mut self, document: impl Document) -> Self {
@@ -141,7 +153,8 @@ impl ServerBuilder {
     /// Checks the contract, and puts everything on the port of [`listen`].
     pub async fn build(mut self, verifier: Arc<Verifier>, listener: TcpListener) -> Result<BoundServer, ServerError> {
         let rules = self.rules()?;
-        let health = self.add_health().await;
+        let (health, service) = Health::begin(self.services.clone(), self.dependency.take()).await;
+        self.routes.add_service(service);
         self.add_reflection()?;
 
         let config = self.config;
@@ -151,12 +164,16 @@ impl ServerBuilder {
             Arc::new(Trace { service: self.name }),
             Arc::new(Panics),
             Arc::new(Admission::new(config.max_concurrent_calls)),
-            Arc::new(DeadlineLayer { default: config.default_deadline(), longest: config.max_deadline() }),
+            Arc::new(DeadlineLayer {
+                default: config.default_deadline(),
+                longest: config.max_deadline(),
+                longest_stream: config.max_stream_deadline(),
+            }),
             Arc::new(Authenticate { rules, verifier }),
         ];
         layers.extend(self.extra);
         let stack = Stack::new(layers, self.routes.routes());
-        Ok(BoundServer { listener, tls, stack, health, services: self.services, config })
+        Ok(BoundServer { listener, tls, stack, health, config })
     }
 
     fn rules(&self) -> Result<AccessRules, AccessError> {
@@ -167,15 +184,6 @@ impl ServerBuilder {
         };
         rules.let_in(&self.tenant_services);
         Ok(rules)
-    }
-
-    async fn add_health(&mut self) -> HealthReporter {
-        let (reporter, service) = tonic_health::server::health_reporter();
-        for name in &self.services {
-            reporter.set_service_status(name, ServingStatus::Serving).await;
-        }
-        self.routes.add_service(service);
-        reporter
     }
 
     fn add_reflection(&mut self) -> Result<(), ServerError> {
@@ -199,8 +207,7 @@ pub struct BoundServer {
     listener: TcpListener,
     tls: Option<Arc<ServerTls>>,
     stack: Stack,
-    health: HealthReporter,
-    services: Vec<&'static str>,
+    health: Health,
     config: ServerConfig,
 }
 
@@ -213,18 +220,12 @@ impl BoundServer {
     /// Serves until the shutdown begins and every call under way has ended, or
     /// until it is forced. An open stream delays it no longer than that.
     pub async fn serve(self, shutdown: Shutdown) {
-        let Self { listener, tls, stack, health, services, config } = self;
-        let not_serving = async {
-            shutdown.begun().await;
-            for name in services.iter().copied().chain([""]) {
-                health.set_service_status(name, ServingStatus::NotServing).await;
-            }
-        };
+        let Self { listener, tls, stack, health, config } = self;
         let keep_up = async {
             if let Some(tls) = &tls {
                 tls.clone().keep_up(shutdown.clone()).await;
             }
         };
-        tokio::join!(not_serving, keep_up, accept::serve(listener, tls.clone(), stack, &config, &shutdown));
+        tokio::join!(health.tell(&shutdown), keep_up, accept::serve(listener, tls.clone(), stack, &config, &shutdown));
     }
 }

@@ -15,7 +15,7 @@ use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, SqliteConnection};
 
 pub(crate) use statement::keeps_session;
-pub(crate) use tenantry_store::{Failure, is_conflict, is_crowded, is_refusal};
+pub(crate) use tenantry_store::{Failure, is_conflict, is_crowded, is_refusal, is_servers_failure};
 
 use crate::Endpoint;
 pub(crate) use crate::Engine;

@@ -56,6 +56,11 @@ impl TenantAccess {
         Some((Self { tenant, placement, pools, deadline, ended }, guard))
     }
 
+    /// The same right, where the tenant's database is now; `None` as for [`new`](Self::new).
+    pub(crate) fn at(&self, placement: Arc<Placement>) -> Option<Self> {
+        (placement.tenant == self.tenant).then(|| Self { placement, ..self.clone() })
+    }
+
     pub(super) fn tenant(&self) -> CompanyId {
         self.tenant
     }

@@ -50,6 +50,10 @@ impl<'r> TenantDb<'r> {
         extensions.get::<TenantAccess>().map(|access| Self { access })
     }
 
+    pub(crate) fn of(access: &'r TenantAccess) -> Self {
+        Self { access }
+    }
+
     /// Whose database this is.
     pub fn tenant(&self) -> CompanyId {
         self.access.tenant()

@@ -112,7 +112,7 @@ struct Link {
 
 impl Checkout {
     pub(super) fn new(seat: Seat, connection: PhysicalConnection, database: Arc<str>, generation: u64) -> Self {
-        seat.server.count(|stats| stats.in_use += 1);
+        seat.server.lent(&database);
         Self {
             engine: connection.engine(),
             database,
@@ -155,7 +155,7 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         let Some(mut seat) = self.seat.take() else { return };
-        seat.server.count(|stats| stats.in_use -= 1);
+        seat.server.returned(&self.database);
         let link = self.link.get_mut();
         let Some(connection) = link.connection.take() else { return };
         if link.busy {

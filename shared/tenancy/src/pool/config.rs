@@ -1,8 +1,18 @@
 //! How many connections, and how long to wait for one.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::ConfigError;
+
+/// Which idle connection is closed when another database needs room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum EvictionPolicy {
+    /// The one whose database was wanted least lately.
+    #[default]
+    Frequency,
+    /// The one that has been idle longest: what the other is measured against.
+    Lru,
+}
 
 /// The budget of connections to tenants' databases, per database server.
 #[derive(Debug, Clone, Args)]
@@ -60,6 +70,40 @@ pub struct PoolConfig {
         default_value_t = 600
     )]
     pub idle_timeout_s: u64,
+    /// Which idle connection is closed when another database needs room.
+    #[arg(
+        id = "pool_eviction",
+        long = "pool-eviction",
+        env = "TENANTRY_POOL_EVICTION",
+        value_enum,
+        default_value_t = EvictionPolicy::default()
+    )]
+    pub eviction: EvictionPolicy,
+    /// After so many failures in a row to open a connection to a database server it is not tried any more, but by one
+    /// request at a time. Only failures of the server count, no tenant's own.
+    #[arg(
+        id = "pool_breaker_failures",
+        long = "pool-breaker-failures",
+        env = "TENANTRY_POOL_BREAKER_FAILURES",
+        default_value_t = 5
+    )]
+    pub breaker_failures: u32,
+    /// Milliseconds until such a server is tried again; doubles each time, and half of it is left to luck.
+    #[arg(
+        id = "pool_breaker_wait_ms",
+        long = "pool-breaker-wait-ms",
+        env = "TENANTRY_POOL_BREAKER_WAIT_MS",
+        default_value_t = 500
+    )]
+    pub breaker_wait_ms: u64,
+    /// The longest such wait, in milliseconds.
+    #[arg(
+        id = "pool_breaker_max_wait_ms",
+        long = "pool-breaker-max-wait-ms",
+        env = "TENANTRY_POOL_BREAKER_MAX_WAIT_MS",
+        default_value_t = 5_000
+    )]
+    pub breaker_max_wait_ms: u64,
     /// Prepared statements that each connection remembers.
     #[arg(
         id = "pool_statement_cache_capacity",
@@ -87,6 +131,10 @@ impl Default for PoolConfig {
             connect_timeout_ms: 5_000,
             checkout_timeout_ms: 5_000,
             idle_timeout_s: 600,
+            eviction: EvictionPolicy::default(),
+            breaker_failures: 5,
+            breaker_wait_ms: 500,
+            breaker_max_wait_ms: 5_000,
             statement_cache_capacity: 100,
             application_name: "tenantry".to_owned(),
         }
@@ -103,12 +151,17 @@ impl PoolConfig {
             ("connect_timeout_ms", self.connect_timeout_ms),
             ("checkout_timeout_ms", self.checkout_timeout_ms),
             ("idle_timeout_s", self.idle_timeout_s),
+            ("breaker_failures", u64::from(self.breaker_failures)),
+            ("breaker_wait_ms", self.breaker_wait_ms),
         ];
         if let Some((name, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::new(format!("pool: {name} must be at least 1")));
         }
         if self.connections_per_tenant > self.connections_per_server {
             return Err(ConfigError::new("pool: connections_per_tenant must not exceed connections_per_server"));
+        }
+        if self.breaker_wait_ms > self.breaker_max_wait_ms {
+            return Err(ConfigError::new("pool: breaker_wait_ms must not exceed breaker_max_wait_ms"));
         }
         Ok(())
     }
@@ -139,5 +192,19 @@ mod tests {
         let changed = Service::parse_from(["service", "--pool-connections-per-server", "7", "--placement-ttl-ms", "1"]);
         assert_eq!((changed.pool.connections_per_server, changed.cache.placement_ttl_ms), (7, 1));
         assert!(changed.pool.validate().is_err(), "fewer than one tenant may have");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let with = |change: fn(&mut PoolConfig)| {
+            let mut config = PoolConfig::default();
+            change(&mut config);
+            config.validate()
+        };
+        assert!(with(|config| config.breaker_failures = 0).is_err());
+        assert!(with(|config| config.breaker_failures = 1).is_ok());
+        assert!(with(|config| config.breaker_wait_ms = 0).is_err());
+        assert!(with(|config| config.breaker_wait_ms = 5_001).is_err());
+        assert!(with(|config| config.breaker_wait_ms = 5_000).is_ok());
     }
 }

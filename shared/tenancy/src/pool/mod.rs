@@ -4,11 +4,15 @@
 //! connections live by which idle ones are kept. This pool keys its connections
 //! by server, database and placement generation; counts them exactly; closes
 //! the one that the eviction policy names when another database needs room; and
-//! keeps the slow path (logging in) from delaying the fast one.
+//! keeps the slow path (logging in) from delaying the fast one. A server that cannot be
+//! reached is left alone, but for one attempt at a time.
 
+mod attempt;
+mod breaker;
 mod checkout;
 mod config;
 mod eviction;
+mod frequency;
 mod server;
 mod waiter;
 
@@ -19,7 +23,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use checkout::Checkout;
-pub use config::PoolConfig;
+pub use config::{EvictionPolicy, PoolConfig};
 
 use crate::engine::ConnectSettings;
 use crate::{CheckoutError, Placement};
@@ -71,6 +75,10 @@ pub struct PoolStats {
     pub connects: u64,
     /// Connections closed so far to make room for another database's.
     pub evictions: u64,
+    /// Requests refused so far because their server could not be reached just before.
+    pub refused: u64,
+    /// Servers that could not be reached, and that one request at a time tries.
+    pub broken: u32,
 }
 
 impl Pools {
@@ -95,6 +103,8 @@ impl Pools {
             waiting: sum.waiting + stats.waiting,
             connects: sum.connects + stats.connects,
             evictions: sum.evictions + stats.evictions,
+            refused: sum.refused + stats.refused,
+            broken: sum.broken + stats.broken,
         })
     }
 
@@ -158,12 +168,7 @@ impl Inner {
         if let Some(server) = servers.by_name.get(name) {
             return Ok(Arc::clone(server));
         }
-        let config = &self.config;
-        let server = Arc::new(Server::new(
-            config.connections_per_server,
-            config.connections_per_tenant,
-            config.connects_in_flight_per_server,
-        ));
+        let server = Arc::new(Server::new(name, &self.config));
         servers.by_name.insert(name.to_owned(), Arc::clone(&server));
         Ok(server)
     }

@@ -13,14 +13,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use super::PoolStats;
+use super::breaker::Breaker;
 use super::eviction::Eviction;
+use super::{PoolConfig, PoolStats};
 use crate::Placement;
 use crate::engine::PhysicalConnection;
 
 /// One server's connections.
 #[derive(Debug)]
 pub(super) struct Server {
+    pub(super) name: String,
     limit: u32,
     /// Room that is kept free, while there are idle connections, for the next
     /// ones to be opened.
@@ -28,6 +30,7 @@ pub(super) struct Server {
     per_database: usize,
     pub(super) budget: Arc<Semaphore>,
     pub(super) connecting: Arc<Semaphore>,
+    pub(super) breaker: Mutex<Breaker>,
     state: Mutex<State>,
     /// Told when the last connection of a closed server is gone.
     drained: Notify,
@@ -35,7 +38,7 @@ pub(super) struct Server {
     pub(super) runtime: Handle,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     open: u32,
     /// Connections that are being closed to keep the reserve.
@@ -57,6 +60,8 @@ struct Database {
     /// As many as there are in all: connections in use, and requests that are on their way to one.
     permits: Arc<Semaphore>,
     most: usize,
+    /// Connections that requests have.
+    in_use: u32,
     returned: Arc<Notify>,
     idle: Vec<Idle>,
 }
@@ -93,15 +98,28 @@ pub(super) enum Room {
 }
 
 impl Server {
-    pub(super) fn new(limit: u32, per_database: u32, connecting: u32) -> Self {
+    pub(super) fn new(name: &str, config: &PoolConfig) -> Self {
+        let (limit, connecting) = (config.connections_per_server, config.connects_in_flight_per_server);
+        let state = State {
+            open: 0,
+            closing_ahead: 0,
+            next_id: 0,
+            suspect_below: 0,
+            closed: false,
+            databases: HashMap::new(),
+            eviction: Eviction::new(config),
+            stats: PoolStats::default(),
+        };
         Self {
+            name: name.to_owned(),
             limit,
             // A small budget cannot spare any.
             reserve: connecting.min(limit / 8),
-            per_database: per_database as usize,
+            per_database: config.connections_per_tenant as usize,
             budget: Arc::new(Semaphore::new(limit as usize)),
             connecting: Arc::new(Semaphore::new(connecting as usize)),
-            state: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(config)),
+            state: Mutex::new(state),
             drained: Notify::new(),
             runtime: Handle::current(),
         }
@@ -126,17 +144,21 @@ impl Server {
             generation,
             permits: Arc::new(Semaphore::new(most)),
             most,
+            in_use: 0,
             returned: Arc::default(),
             idle: Vec::new(),
         });
         known.generation = known.generation.max(generation);
         known.allow(most);
-        Queue {
+        let queue = Queue {
             database: name,
             permits: Arc::clone(&known.permits),
             returned: Arc::clone(&known.returned),
             stale: known.idle.iter().any(|idle| idle.generation < known.generation),
-        }
+        };
+        let nth = known.in_use + 1;
+        state.eviction.wanted(database, nth);
+        queue
     }
 
     pub(super) fn has_idle(&self, database: &str, generation: u64) -> bool {
@@ -262,7 +284,7 @@ impl Server {
     pub(super) fn shut(&self) -> Vec<PhysicalConnection> {
         let mut state = self.state();
         state.closed = true;
-        state.eviction = Eviction::default();
+        state.eviction.clear();
         let idle = state.databases.values_mut().flat_map(|known| known.idle.drain(..));
         let connections = idle.map(|idle| idle.connection).collect();
         for known in state.databases.values() {
@@ -285,17 +307,41 @@ impl Server {
         }
     }
 
+    /// A request has a connection of `database` from now on.
+    pub(super) fn lent(&self, database: &str) {
+        self.in_use(database, |count| *count += 1);
+    }
+
+    /// A request's connection is about to be idle, or closed.
+    pub(super) fn returned(&self, database: &str) {
+        self.in_use(database, |count| *count -= 1);
+    }
+
+    fn in_use(&self, database: &str, change: impl Fn(&mut u32)) {
+        let mut state = self.state();
+        change(&mut state.stats.in_use);
+        // It is known for as long as a request holds one of its permits.
+        if let Some(known) = state.databases.get_mut(database) {
+            change(&mut known.in_use);
+        }
+    }
+
     pub(super) fn count(&self, change: impl FnOnce(&mut PoolStats)) {
         change(&mut self.state().stats);
     }
 
     pub(super) fn stats(&self) -> PoolStats {
+        let broken = !self.breaker.lock().unwrap_or_else(PoisonError::into_inner).is_closed();
         let state = self.state();
-        PoolStats { open: state.open, idle: state.eviction.len() as u32, ..state.stats }
+        PoolStats { open: state.open, idle: state.eviction.len() as u32, broken: u32::from(broken), ..state.stats }
     }
 }
 
 impl Database {
+    fn connections(&self) -> u32 {
+        self.in_use + self.idle.len() as u32
+    }
+
     /// Has as many permits as the tenant may have connections. Those that are out come back first: what cannot be
     /// taken away now is when the next request queues.
     fn allow(&mut self, most: usize) {
@@ -310,7 +356,8 @@ impl Database {
 
 impl State {
     fn evict(&mut self) -> Option<PhysicalConnection> {
-        let (id, database) = self.eviction.victim()?;
+        let known = |database: &str| self.databases.get(database);
+        let (id, database) = self.eviction.victim(|database| known(database).map_or(0, Database::connections))?;
         let connection = self.remove(id, &database)?;
         self.stats.evictions += 1;
         Some(connection)

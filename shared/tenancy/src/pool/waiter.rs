@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::attempt::Attempt;
 use super::checkout::{Checkout, Permits, Seat};
 use super::server::{Queue, Room, Server, Taken};
 use super::{PING_AFTER_IDLE, PING_TIMEOUT, trim};
@@ -28,19 +29,23 @@ pub(super) struct Waiter<'a> {
 /// Where the connection comes from.
 enum Source {
     Idle(Taken),
-    New(Room, OwnedSemaphorePermit),
+    New(Room, OwnedSemaphorePermit, Attempt),
 }
 
 impl Waiter<'_> {
     pub(super) async fn checkout(self) -> Result<Checkout, CheckoutError> {
         let _waiting = Waiting::new(&self.server);
         loop {
-            let (permits, source) = self.reserve().await?;
+            let reserved = self.reserve().await;
+            if let Err(CheckoutError::Broken { .. }) = &reserved {
+                self.server.count(|stats| stats.refused += 1);
+            }
+            let (permits, source) = reserved?;
             let seat = Seat::new(Arc::clone(&self.server), permits);
             match source {
-                Source::New(room, connecting) => {
+                Source::New(room, connecting, attempt) => {
                     trim(&self.server);
-                    return self.open(room, seat, connecting).await;
+                    return self.open(room, seat, connecting, attempt).await;
                 }
                 Source::Idle(taken) => {
                     let must_answer = taken.suspect || taken.since.elapsed() > PING_AFTER_IDLE;
@@ -74,6 +79,7 @@ impl Waiter<'_> {
                 }
                 // Somebody else was faster, or it was evicted.
             }
+            Attempt::would_begin(&self.server)?;
             let connecting = tokio::select! {
                 permit = &mut connecting => permit?,
                 () = self.queue.returned.notified() => continue,
@@ -81,7 +87,10 @@ impl Waiter<'_> {
             let budget = self.permit(&self.server.budget).await?;
             let source = match self.take() {
                 Some(taken) => Source::Idle(taken),
-                None => Source::New(self.server.make_room().ok_or(CheckoutError::Closed)?, connecting),
+                None => {
+                    let attempt = Attempt::begin(&self.server, self.placement.endpoint.engine())?;
+                    Source::New(self.server.make_room().ok_or(CheckoutError::Closed)?, connecting, attempt)
+                }
             };
             return Ok((Permits::of(tenant, budget), source));
         }
@@ -102,7 +111,13 @@ impl Waiter<'_> {
     /// Opens a connection in a task of its own: when the request is cancelled
     /// meanwhile, the eviction still ends before the connect begins, and the
     /// new connection serves the next request.
-    async fn open(&self, room: Room, seat: Seat, connecting: OwnedSemaphorePermit) -> Result<Checkout, CheckoutError> {
+    async fn open(
+        &self,
+        room: Room,
+        seat: Seat,
+        connecting: OwnedSemaphorePermit,
+        attempt: Attempt,
+    ) -> Result<Checkout, CheckoutError> {
         let Placement { generation, endpoint, database: name, .. } = self.placement;
         let (generation, endpoint, name) = (*generation, endpoint.clone(), name.clone());
         let (database, settings) = (Arc::clone(&self.queue.database), self.settings.clone());
@@ -111,6 +126,7 @@ impl Waiter<'_> {
                 connection.close().await;
             }
             let connected = connect(&endpoint, &name, &settings).await;
+            attempt.ended(&connected);
             drop(connecting);
             let connection = connected.map_err(|error| match is_refusal(&error) {
                 true => CheckoutError::Refused(error),

@@ -61,6 +61,21 @@ async fn refusals() {
     links::refusals(Databases::mariadb(1).await).await;
 }
 
+#[tokio::test]
+async fn a_broken_server_is_left_alone() {
+    links::a_broken_server_is_left_alone(Databases::mariadb(1).await).await;
+}
+
+#[tokio::test]
+async fn a_tenants_own_failures_break_nothing() {
+    links::a_tenants_own_failures_break_nothing(Databases::mariadb(1).await).await;
+}
+
+#[tokio::test]
+async fn one_at_a_time_tries_a_silent_server() {
+    links::one_at_a_time_tries_a_silent_server(Databases::mariadb(1).await).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn budget_is_never_exceeded() {
     let databases = Databases::mariadb(40).await;

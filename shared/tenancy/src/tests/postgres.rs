@@ -62,6 +62,21 @@ async fn refusals() {
     links::refusals(Databases::postgres(1).await).await;
 }
 
+#[tokio::test]
+async fn a_broken_server_is_left_alone() {
+    links::a_broken_server_is_left_alone(Databases::postgres(1).await).await;
+}
+
+#[tokio::test]
+async fn a_tenants_own_failures_break_nothing() {
+    links::a_tenants_own_failures_break_nothing(Databases::postgres(1).await).await;
+}
+
+#[tokio::test]
+async fn one_at_a_time_tries_a_silent_server() {
+    links::one_at_a_time_tries_a_silent_server(Databases::postgres(1).await).await;
+}
+
 /// The server's own count of the test's connections.
 async fn backends(databases: &Databases, connection: &mut PgConnection) -> i64 {
     sqlx::query("SELECT count(*) FROM pg_stat_activity WHERE starts_with(datname, $1)")

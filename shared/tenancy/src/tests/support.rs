@@ -89,7 +89,8 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn to(pools: &Arc<Pools>, placement: &Placement) -> Self {
-        Self::with_deadline(pools, placement, Duration::from_secs(20))
+        // A bound for what hangs, no measure of speed.
+        Self::with_deadline(pools, placement, Duration::from_secs(60))
     }
 
     pub(super) fn with_deadline(pools: &Arc<Pools>, placement: &Placement, time: Duration) -> Self {
@@ -116,7 +117,7 @@ pub(super) fn pools_of(n: u32) -> Arc<Pools> {
     pools(PoolConfig {
         connections_per_server: n,
         connections_per_tenant: n.min(10),
-        checkout_timeout_ms: 20_000,
+        checkout_timeout_ms: 60_000,
         ..PoolConfig::default()
     })
 }

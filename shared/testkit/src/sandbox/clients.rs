@@ -29,6 +29,7 @@ use tenantry_api::crm::v1::tariff_service_client::TariffServiceClient;
 use tenantry_api::crm::v1::ticket_category_service_client::TicketCategoryServiceClient;
 use tenantry_api::crm::v1::ticket_service_client::TicketServiceClient;
 use tenantry_api::crm::v1::transaction_service_client::TransactionServiceClient;
+use tenantry_api::crm::v1::transfer_service_client::TransferServiceClient;
 use tenantry_api::migrator::v1::drift_service_client::DriftServiceClient;
 use tenantry_api::migrator::v1::migration_service_client::MigrationServiceClient;
 use tenantry_api::migrator::v1::reconciliation_service_client::ReconciliationServiceClient;
@@ -196,6 +197,11 @@ impl Clients {
     /// A client of the crm.
     pub fn sms(&self) -> anyhow::Result<SmsServiceClient<ServiceChannel>> {
         Ok(SmsServiceClient::new(open(self.0.crm, "crm")?))
+    }
+
+    /// A client of the crm.
+    pub fn transfers(&self) -> anyhow::Result<TransferServiceClient<ServiceChannel>> {
+        Ok(TransferServiceClient::new(open(self.0.crm, "crm")?))
     }
 
     /// A client of the crm.

@@ -61,10 +61,13 @@ impl Keyring {
         ids: &dyn IdSource,
         now: DateTime<Utc>,
     ) -> Result<(), KeyringError> {
-        tracing::info!(?change, "a signing key changes");
         match change {
-            KeyChange::Make { state, signs_from } => drop(self.make(tx, state, signs_from, ids, now).await?),
+            KeyChange::Make { state, signs_from } => {
+                let made = self.make(tx, state, signs_from, ids, now).await?;
+                tracing::info!(key_id = %made.id, signs_from = %signs_from.to_rfc3339(), "a signing key is made");
+            }
             KeyChange::Promote { next } => {
+                tracing::info!(key_id = %next, "a signing key begins to sign");
                 keys::set_start(tx, next, KeyState::Current, now).await?;
                 let payload = json!({ "key_id": next });
                 let actor = "service:catalog";
@@ -77,8 +80,14 @@ impl Keyring {
                 };
                 events::append(tx, event, now).await?;
             }
-            KeyChange::Retire { id, goes_at } => keys::retire(tx, id, goes_at).await?,
-            KeyChange::Remove { id } => drop(keys::remove(tx, id).await?),
+            KeyChange::Retire { id, goes_at } => {
+                tracing::info!(key_id = %id, goes_at = %goes_at.to_rfc3339(), "a signing key signs no more");
+                keys::retire(tx, id, goes_at).await?;
+            }
+            KeyChange::Remove { id } => {
+                tracing::info!(key_id = %id, "a signing key is gone");
+                keys::remove(tx, id).await?;
+            }
         }
         Ok(())
     }

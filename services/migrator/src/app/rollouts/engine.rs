@@ -22,7 +22,7 @@ use super::create::is_known;
 use crate::app::App;
 use crate::store::StoreError;
 use crate::store::claims::{self, Claim};
-use crate::store::rollouts::{self as store, Held, Lease, Rollout, Settlement, State, Target};
+use crate::store::rollouts::{self as store, Known, Lease, Rollout, Settlement, State, Target};
 
 /// How rollouts are driven.
 #[derive(Debug, Clone, clap::Args)]
@@ -170,10 +170,10 @@ impl Engine {
         }
         let (ended, mut ends) = mpsc::unbounded_channel();
         let attempts = TaskTracker::new();
-        let mut ends_seen = Vec::new();
+        let (mut ends_seen, mut known) = (Vec::new(), None);
         let mut renew_at = Instant::now() + self.settings.lease() / 3;
         loop {
-            let turn = Box::pin(self.turn(id, &mut ends_seen, shutdown.has_begun())).await?;
+            let turn = Box::pin(self.turn(id, &mut known, &mut ends_seen, shutdown.has_begun())).await?;
             for claimed in turn.claimed {
                 let work = self.work(turn.rollout.clone(), claimed, ended.clone(), &span);
                 attempts.spawn(work);
@@ -196,6 +196,7 @@ impl Engine {
             if Instant::now() >= renew_at {
                 renew_at = Instant::now() + self.settings.lease() / 3;
                 store::renew(self.app.db.raw(), id, &self.lease(self.app.now())).await?;
+                known = None;
             }
         }
     }
@@ -257,29 +258,38 @@ impl Engine {
     }
 
     /// One transaction: what has ended is written, and what may begin is taken.
-    async fn turn(&self, id: RolloutId, ends: &mut Vec<Outcome>, stopping: bool) -> Result<Turn, Error> {
+    async fn turn(
+        &self,
+        id: RolloutId,
+        remembered: &mut Option<Known>,
+        ends: &mut Vec<Outcome>,
+        stopping: bool,
+    ) -> Result<Turn, Error> {
         let now = self.app.now();
         let tx = self.app.db.begin().await?;
         let Some(before) = store::lock(&tx, id).await? else {
             return Err(super::not_found());
         };
         let mut rollout = before.clone();
-        let held = settle(&tx, &mut rollout, ends, now).await?;
+        let mut known = Known::of(&tx, &before, remembered.take()).await?;
+        settle(&tx, &mut rollout, &mut known, ends, now).await?;
         halt_over_budget(&mut rollout);
         let claimed = match rollout.state {
             State::Running if !stopping && rollout.wave_opens_at <= now => {
-                store::claim(&tx, &rollout, &held, &self.lease(now), now).await?
+                store::claim(&tx, &rollout, &mut known, &self.lease(now), now).await?
             }
             _ => Vec::new(),
         };
         if claimed.is_empty() && rollout.state == State::Running && rollout.wave_opens_at <= now {
             advance(&tx, &mut rollout, now).await?;
         }
-        if rollout != before {
+        if rollout != before || !ends.is_empty() || !claimed.is_empty() {
             rollout = store::save(&tx, rollout, now).await?;
         }
         let claimed = with_claims(&tx, claimed).await?;
         tx.commit().await.map_err(StoreError::from)?;
+        known.is_at(&rollout);
+        *remembered = Some(known);
         if ends.drain(..).any(|outcome| outcome.settlement.version.is_some()) {
             self.app.reporter.wake();
         }
@@ -327,14 +337,15 @@ async fn with_claims(
 }
 
 /// Writes what has ended, like with like, unless another replica has the target by now: then what that one finds in the
-/// database's ledger counts. Returns what is still under way.
+/// database's ledger counts.
 async fn settle(
     tx: &DatabaseTransaction,
     rollout: &mut Rollout,
+    known: &mut Known,
     ends: &[Outcome],
     now: DateTime<Utc>,
-) -> Result<Vec<Held>, StoreError> {
-    let mut held = store::held(tx, rollout.id).await?;
+) -> Result<(), StoreError> {
+    let held = &mut known.held;
     let (ours, lost): (Vec<_>, Vec<_>) = ends.iter().partition(|Outcome { target, .. }| {
         held.iter().any(|held| held.position == target.position && held.fence == target.fence)
     });
@@ -352,7 +363,7 @@ async fn settle(
     for (settlement, targets) in alike {
         store::settle(tx, rollout, &targets, settlement, now).await?;
     }
-    Ok(held)
+    Ok(())
 }
 
 fn halt_over_budget(rollout: &mut Rollout) {

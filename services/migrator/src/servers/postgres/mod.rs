@@ -20,12 +20,11 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tenantry_migration::{Applied, MigrationSet, Run, migrate, migrate_at_once};
 use tenantry_rpc::failpoint;
-use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
 
 use self::admin::Admin;
 pub(crate) use self::scratch::PostgresScratch;
 use super::collation::Collation;
+use super::connecting::on_own_thread;
 use super::{CONNECT_TIMEOUT, NewTenant, ServerError, connect_one};
 use crate::ident::{Ident, Prefix};
 
@@ -166,16 +165,10 @@ impl PostgresServer {
     }
 }
 
-/// Connects on a thread of its own. The driver gives way to other tasks 819 times while it proves a password (SCRAM with
-/// 4,096 iterations), and on a worker each time goes through the runtime's queues and every span around the call: it
-/// cost as much as everything else about a connection.
 async fn connect(options: PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    let runtime = Handle::current();
-    let connecting = move || {
-        runtime.block_on(async {
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
-            connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-        })
-    };
-    spawn_blocking(connecting).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    let connecting = on_own_thread(async move {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+        connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    });
+    connecting.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }

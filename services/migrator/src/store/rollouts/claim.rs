@@ -1,6 +1,6 @@
 //! Leases on targets. Exact over all replicas, because whoever claims has the rollout's row locked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::Expr;
@@ -66,40 +66,78 @@ impl Held {
     }
 }
 
-/// What is under way, as long as the rollout stays locked.
-pub(crate) async fn held(tx: &impl ConnectionTrait, id: RolloutId) -> Result<Vec<Held>, StoreError> {
-    let columns = [Column::Position, Column::Fence, Column::Server, Column::LeaseUntil];
-    let query = of(id).select_only().columns(columns).filter(Column::State.eq(TargetState::Running));
-    Ok(query.into_model().all(tx).await?)
+/// Targets that are read at once, to be taken one after the other.
+const READ_AHEAD: usize = 64;
+
+/// What one process knows of a rollout's targets. Whoever changes any of them raises the rollout's revision, so it holds
+/// as long as that is the same, and need not be read again.
+#[derive(Debug)]
+pub(crate) struct Known {
+    revision: i64,
+    /// What is under way.
+    pub(crate) held: Vec<Held>,
+    /// Some of those that wait, in their order.
+    waiting: VecDeque<Target>,
 }
 
-/// Takes as many targets as there is room for beside those that are held: first those whose holder is gone.
+impl Known {
+    /// Of a rollout that is locked: what `before` knows, if nobody has changed anything since.
+    pub(crate) async fn of(
+        tx: &impl ConnectionTrait,
+        rollout: &Rollout,
+        before: Option<Self>,
+    ) -> Result<Self, StoreError> {
+        if let Some(known) = before.filter(|known| known.revision == rollout.revision) {
+            return Ok(known);
+        }
+        let columns = [Column::Position, Column::Fence, Column::Server, Column::LeaseUntil];
+        let held = of(rollout.id).select_only().columns(columns).filter(Column::State.eq(TargetState::Running));
+        let held = held.into_model().all(tx).await?;
+        Ok(Self { revision: rollout.revision, held, waiting: VecDeque::new() })
+    }
+
+    /// The rollout is at this revision now, and that was this process's doing.
+    pub(crate) fn is_at(&mut self, rollout: &Rollout) {
+        self.revision = rollout.revision;
+    }
+
+    /// Those that wait and have room, without asking anybody.
+    fn take_waiting(&mut self, capacity: &mut Capacity, chosen: &mut Vec<Target>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for target in waiting {
+            if capacity.take(&target.server) {
+                chosen.push(target);
+            } else {
+                self.waiting.push_back(target);
+            }
+        }
+    }
+}
+
+/// Takes as many targets as there is room for beside those that are held: first those whose holder is gone. Whoever takes
+/// some has to save the rollout, too, so that its revision tells the other replicas.
 pub(crate) async fn claim(
     tx: &impl ConnectionTrait,
     rollout: &Rollout,
-    held: &[Held],
+    known: &mut Known,
     lease: &Lease<'_>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Target>, StoreError> {
-    let (lost, running): (Vec<_>, Vec<_>) = held.iter().partition(|held| held.is_lost(now));
+    let (lost, running): (Vec<_>, Vec<_>) = known.held.iter().partition(|held| held.is_lost(now));
     let mut capacity = Capacity::new(rollout.parallelism, rollout.parallelism_per_server, by_server(&running));
     if capacity.all == 0 {
         return Ok(Vec::new());
     }
-    let lost = (!lost.is_empty())
-        .then(|| of(rollout.id).filter(Column::Position.is_in(lost.iter().map(|lost| lost.position))));
-    let full = capacity.full_servers();
-    let due = of(rollout.id)
-        .filter(Column::State.eq(TargetState::Pending))
-        .filter(Column::Wave.lte(rollout.wave))
-        .filter(Column::NotBefore.lte(now))
-        .apply_if((!full.is_empty()).then_some(full), |due, full| due.filter(Column::Server.is_not_in(full)));
     let mut chosen = Vec::new();
-    for query in lost.into_iter().chain([due]) {
-        if capacity.all > 0 {
-            let found = query.order_by_asc(Column::Position).limit(capacity.all as u64).all(tx).await?;
-            chosen.extend(found.into_iter().filter(|target| capacity.take(&target.server)));
-        }
+    if !lost.is_empty() {
+        let lost = of(rollout.id).filter(Column::Position.is_in(lost.iter().map(|lost| lost.position)));
+        let lost = lost.order_by_asc(Column::Position).limit(capacity.all as u64).all(tx).await?;
+        chosen.extend(lost.into_iter().filter(|target| capacity.take(&target.server)));
+    }
+    known.take_waiting(&mut capacity, &mut chosen);
+    if capacity.all > 0 {
+        known.waiting = waiting(tx, rollout, &capacity, &chosen, now).await?;
+        known.take_waiting(&mut capacity, &mut chosen);
     }
     if chosen.is_empty() {
         return Ok(chosen);
@@ -114,12 +152,36 @@ pub(crate) async fn claim(
         .filter(Column::RolloutId.eq(rollout.id))
         .filter(Column::Position.is_in(chosen.iter().map(|target| target.position)));
     update.exec(tx).await?;
+    known.held.retain(|held| chosen.iter().all(|target| target.position != held.position));
     for target in &mut chosen {
         target.fence += 1;
         target.attempts += 1;
         target.started_at = Some(now);
+        let (server, lease_until) = (target.server.clone(), Some(lease.until));
+        known.held.push(Held { position: target.position, fence: target.fence, server, lease_until });
     }
     Ok(chosen)
+}
+
+/// Those that may be taken next, on servers with room, beside the ones that are chosen already.
+async fn waiting(
+    tx: &impl ConnectionTrait,
+    rollout: &Rollout,
+    capacity: &Capacity,
+    chosen: &[Target],
+    now: DateTime<Utc>,
+) -> Result<VecDeque<Target>, StoreError> {
+    let full = capacity.full_servers();
+    let taken: Vec<_> = chosen.iter().map(|target| target.position).collect();
+    let query = of(rollout.id)
+        .filter(Column::State.eq(TargetState::Pending))
+        .filter(Column::Wave.lte(rollout.wave))
+        .filter(Column::NotBefore.lte(now))
+        .apply_if((!full.is_empty()).then_some(full), |query, full| query.filter(Column::Server.is_not_in(full)))
+        .apply_if((!taken.is_empty()).then_some(taken), |query, taken| query.filter(Column::Position.is_not_in(taken)))
+        .order_by_asc(Column::Position)
+        .limit(capacity.all.max(READ_AHEAD) as u64);
+    Ok(query.all(tx).await?.into())
 }
 
 /// Targets that somebody began, whose lease has ended before `before`; at most `limit`.

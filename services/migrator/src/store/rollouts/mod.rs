@@ -13,7 +13,7 @@ use sea_orm::{
 use tenantry_ids::{DatabaseId, RolloutId};
 use uuid::Uuid;
 
-pub(crate) use claim::{Held, Lease, abandoned, claim, held, renew};
+pub(crate) use claim::{Known, Lease, abandoned, claim, renew};
 pub(crate) use entities::rollout::{Model as Rollout, State};
 pub(crate) use entities::target::{Model as Target, State as TargetState};
 use entities::{rollout, target};

@@ -1,38 +1,24 @@
 //! The tour: two companies, their people, and what keeps them apart. It fails
 //! when isolation does not hold.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use anyhow::{Context, bail, ensure};
 use tenantry_api::catalog::v1::company_service_client::CompanyServiceClient;
-use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
 use tenantry_api::catalog::v1::token_service_client::TokenServiceClient;
-use tenantry_api::catalog::v1::{Company, CompanyState, GetJwksRequest, LoginRequest, RegisterCompanyRequest};
+use tenantry_api::catalog::v1::{Company, CompanyState, LoginRequest, RegisterCompanyRequest};
 use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
 use tenantry_api::crm::v1::{
     CreatePersonRequest, DeletePersonRequest, GetPersonRequest, ListPeopleRequest, Person, UpdatePersonRequest,
 };
 use tenantry_ids::{IdSource, SystemIds};
-use tenantry_rpc::client::{self, ServiceChannel};
+use tenantry_rpc::client::ServiceChannel;
 use tenantry_rpc::{Reason, reason_of};
-use tokio::time::Instant;
 use tonic::{Request, Status};
 
-use crate::Addresses;
+use super::{PASSWORD, Services};
 
-const PASSWORD: &str = "correct horse battery staple";
-
-/// Whether a catalog answers there, and not just anything.
-pub async fn is_running(at: Addresses) -> bool {
-    let Ok(channel) = client::open(&format!("http://{}", at.catalog), "catalog", None) else { return false };
-    let request = client::request(GetJwksRequest {}, Instant::now() + Duration::from_secs(1));
-    KeyServiceClient::new(channel).get_jwks(request).await.is_ok()
-}
-
-/// Takes the tour against the services at these addresses.
-pub async fn run(at: Addresses) -> anyhow::Result<()> {
-    let tour = Tour::new(at)?;
+/// Takes the tour against these services.
+pub(super) async fn run(services: Services) -> anyhow::Result<()> {
+    let tour = Tour::new(services);
     // Unlike any earlier tour's, so that it can be taken again.
     let tag = SystemIds.uuid().simple().to_string();
     let (sunrise, moonlight) = ("Sunrise Energy", "Robert'); DROP TABLE \"people\";-- 電力 🌙");
@@ -87,14 +73,12 @@ struct Tour {
 }
 
 impl Tour {
-    fn new(at: Addresses) -> anyhow::Result<Self> {
-        let open = |address: SocketAddr, service| client::open(&format!("http://{address}"), service, None);
-        let catalog = open(at.catalog, "catalog")?;
-        Ok(Self {
-            companies: CompanyServiceClient::new(catalog.clone()),
-            tokens: TokenServiceClient::new(catalog),
-            people: PersonServiceClient::new(open(at.crm, "crm")?),
-        })
+    fn new(services: Services) -> Self {
+        Self {
+            companies: CompanyServiceClient::new(services.catalog.clone()),
+            tokens: TokenServiceClient::new(services.catalog),
+            people: PersonServiceClient::new(services.crm),
+        }
     }
 
     async fn register(&self, name: &str, email: &str) -> anyhow::Result<Company> {
