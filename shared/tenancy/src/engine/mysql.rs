@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection};
 
-use super::{CLOSE_TIMEOUT, ConnectSettings, Login, SETTLE};
+use super::{ConnectSettings, Login, say_goodbye};
 
 /// What every session relies on, in one round trip instead of sqlx's own:
 /// strictness whatever the server's default, UTC, and full Unicode.
@@ -46,7 +46,6 @@ const DRAIN: Duration = Duration::from_secs(900);
 /// time. An operator bounds it with the server's `max_statement_time`.
 pub(super) async fn abandon(mut connection: MySqlConnection) {
     if let Ok(Ok(())) = tokio::time::timeout(DRAIN, connection.ping()).await {
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close()).await;
+        say_goodbye(connection).await;
     }
-    tokio::time::sleep(SETTLE).await;
 }

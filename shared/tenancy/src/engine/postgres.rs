@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use super::{CLOSE_TIMEOUT, ConnectSettings, Login, SETTLE};
+use super::{ConnectSettings, Login, say_goodbye};
 
 /// How often a busy backend looks whether its client is still there. Without
 /// it, a backend runs an abandoned statement to its end.
@@ -41,10 +41,7 @@ pub(super) async fn connect(
 /// within [`CLIENT_CHECK`].
 pub(super) async fn abandon(mut connection: PgConnection) {
     match tokio::time::timeout(DRAIN, connection.ping()).await {
-        Ok(_) => {
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection.close()).await;
-            tokio::time::sleep(SETTLE).await;
-        }
+        Ok(_) => say_goodbye(connection).await,
         Err(_) => {
             let _ = connection.close_hard().await;
             tokio::time::sleep(CLIENT_CHECK * 2).await;

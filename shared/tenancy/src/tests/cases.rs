@@ -300,7 +300,7 @@ pub(super) async fn exhaustion(databases: Databases) {
     let before = std::time::Instant::now();
     let refused = hurried.db().read().await.map(|_| ());
     assert!(matches!(refused, Err(TenancyError::Checkout(CheckoutError::Exhausted))), "{refused:?}");
-    assert!((50..1_000).contains(&before.elapsed().as_millis()), "{:?}", before.elapsed());
+    assert!((50..30_000).contains(&before.elapsed().as_millis()), "{:?}", before.elapsed());
     let late = hurried.db().read().await.map(|_| ());
     assert!(matches!(late, Err(TenancyError::Checkout(CheckoutError::DeadlinePassed))), "{late:?}");
 

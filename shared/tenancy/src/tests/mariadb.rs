@@ -120,6 +120,6 @@ async fn a_cancelled_statement_costs_its_connection() {
     drop(connection);
     assert_eq!((pools.stats().open, pools.stats().in_use), (1, 0));
     drop(db.read().await.unwrap());
-    assert!((900..5_000).contains(&before.elapsed().as_millis()), "{:?}", before.elapsed());
+    assert!((900..30_000).contains(&before.elapsed().as_millis()), "{:?}", before.elapsed());
     assert_eq!(pools.stats().connects, 2);
 }

@@ -134,7 +134,7 @@ async fn a_cancelled_statement_costs_its_connection() {
     let before = Instant::now();
     let next = db.read().await.unwrap();
     assert_ne!(pid, backend_pid(&next).await);
-    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(30), "{:?}", before.elapsed());
     let mut admin = admin(&databases).await;
     assert_eq!(backends(&databases, &mut admin).await, 1, "the cancelled backend is gone");
 }

@@ -117,6 +117,8 @@ pub(super) fn pools_of(n: u32) -> Arc<Pools> {
     pools(PoolConfig {
         connections_per_server: n,
         connections_per_tenant: n.min(10),
+        // Bounds for what hangs, no measure of speed.
+        connect_timeout_ms: 60_000,
         checkout_timeout_ms: 60_000,
         ..PoolConfig::default()
     })
