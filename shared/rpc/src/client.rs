@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
 use crate::Error;
 use crate::auth::ServiceIdentity;
+pub use crate::measure::ServiceChannel;
 use crate::tls::ClientTls;
 
 /// Where https is, if an address does not say.
@@ -25,9 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a ping may stay unanswered: gRPC's own default. Less ends healthy connections of a busy machine.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A channel to one service.
-pub type ServiceChannel = InterceptedService<Channel, Hop>;
 
 /// An address that cannot be called.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +97,7 @@ fn channel(
             let connector = tls.connector(host, port, &audience).map_err(|error| refused(error.to_string()))?;
             // To tonic the connection is made already: it must not speak TLS within it.
             let inner = Endpoint::from_shared(format!("http://{host}:{port}")).map_err(|source| form(Some(source)))?;
-            tuned(inner).origin(uri).connect_with_connector_lazy(connector)
+            tuned(inner).origin(uri.clone()).connect_with_connector_lazy(connector)
         }
         ("https", None) => {
             let problem = "nothing is known of whom to trust".to_owned();
@@ -116,7 +114,7 @@ fn channel(
         }
         _ => return Err(form(None)),
     };
-    Ok(InterceptedService::new(channel, Hop { audience, identity }))
+    Ok(ServiceChannel::new(InterceptedService::new(channel, Hop { audience, identity }), &uri))
 }
 
 fn tuned(endpoint: Endpoint) -> Endpoint {
