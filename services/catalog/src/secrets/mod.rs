@@ -2,6 +2,7 @@
 
 mod credential;
 mod password;
+mod password_figures;
 mod refresh_token;
 mod sealing;
 mod tenant_password;

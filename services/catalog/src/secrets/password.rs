@@ -1,9 +1,12 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
+
+use super::password_figures::Figures;
 
 /// How people's passwords are hashed.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,6 +54,7 @@ pub(crate) struct Passwords {
     argon2: Argon2<'static>,
     at_once: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    figures: Figures,
     /// Compared with when there is no user, so that it takes as long.
     nobody: String,
 }
@@ -61,12 +65,11 @@ impl Passwords {
         let params = params.map_err(|error| PasswordError::Hash(error.to_string()))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobody = hash(&argon2, "nobody's password")?;
-        Ok(Self {
-            argon2,
-            at_once: Arc::new(Semaphore::new(config.argon2_at_once.max(1))),
-            queue: Arc::new(Semaphore::new(config.argon2_at_once.max(1) + config.argon2_queue)),
-            nobody,
-        })
+        let at_once = config.argon2_at_once.max(1);
+        let most = at_once + config.argon2_queue;
+        let (at_once, queue) = (Arc::new(Semaphore::new(at_once)), Arc::new(Semaphore::new(most)));
+        let figures = Figures::of(&at_once, &queue);
+        Ok(Self { argon2, at_once, queue, figures, nobody })
     }
 
     /// A hash to keep, in PHC form.
@@ -86,12 +89,21 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
-        let queued = self.queue.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
+        let Ok(queued) = self.queue.clone().try_acquire_owned() else {
+            self.figures.refused();
+            return Err(PasswordError::Overloaded);
+        };
+        let since = Instant::now();
         let turn = self.at_once.clone().acquire_owned().await.map_err(|_| PasswordError::Stopped)?;
+        self.figures.waited(since.elapsed());
+        let hashing = self.figures.hashing();
         // Both go with the work: it goes on when the caller has gone away.
         let work = move || {
             let _places = (queued, turn);
-            work()
+            let since = Instant::now();
+            let done = work();
+            hashing.record(since.elapsed().as_secs_f64(), &[]);
+            done
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Stopped)
     }
