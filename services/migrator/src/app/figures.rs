@@ -8,8 +8,18 @@ use tenantry_telemetry::metrics::{AsyncInstrument, KeyValue, counts_every, meter
 use super::App;
 use crate::store::rollouts::{self, Rollout, State};
 
-/// The rollout that is not finished when it was last looked for; there is at most one.
-type Seen = Arc<Mutex<Option<Rollout>>>;
+/// What is told of the rollout that is not finished; there is at most one.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    state: State,
+    total: i32,
+    succeeded: i32,
+    failed: i32,
+    skipped: i32,
+    cancelled: i32,
+}
+
+type Seen = Arc<Mutex<Option<Progress>>>;
 
 /// Looks until the shutdown begins, where anybody else does.
 pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
@@ -33,7 +43,7 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
     );
     loop {
         match rollouts::active(app.db.raw()).await {
-            Ok(now) => *seen.lock().unwrap_or_else(PoisonError::into_inner) = now,
+            Ok(now) => *seen.lock().unwrap_or_else(PoisonError::into_inner) = now.map(Progress::from),
             Err(error) => tracing::debug!(%error, "rollouts were not counted; what was counted last stays"),
         }
         tokio::select! {
@@ -43,26 +53,27 @@ pub(crate) async fn run(app: Arc<App>, shutdown: Shutdown) {
     }
 }
 
+impl From<Rollout> for Progress {
+    fn from(rollout: Rollout) -> Self {
+        let Rollout { state, total, succeeded, failed, skipped, cancelled, .. } = rollout;
+        Self { state, total, succeeded, failed, skipped, cancelled }
+    }
+}
+
 /// How many there are, by the value of an attribute.
 type Numbers = Vec<(&'static str, i64)>;
 
-fn states(active: Option<&Rollout>) -> Numbers {
+fn states(active: Option<Progress>) -> Numbers {
     let is = |state| i64::from(active.is_some_and(|rollout| rollout.state == state));
     vec![("running", is(State::Running)), ("paused", is(State::Paused)), ("halted", is(State::Halted))]
 }
 
-fn targets(active: Option<&Rollout>) -> Numbers {
-    let of = |read: fn(&Rollout) -> i32| active.map_or(0, |rollout| i64::from(read(rollout)));
-    let ended: [(&str, fn(&Rollout) -> i32); 4] = [
-        ("succeeded", |rollout| rollout.succeeded),
-        ("failed", |rollout| rollout.failed),
-        ("skipped", |rollout| rollout.skipped),
-        ("cancelled", |rollout| rollout.cancelled),
-    ];
-    let mut numbers: Numbers = ended.into_iter().map(|(state, read)| (state, of(read))).collect();
-    let left = of(|rollout| rollout.total) - numbers.iter().map(|(_, count)| count).sum::<i64>();
-    numbers.push(("open", left));
-    numbers
+fn targets(active: Option<Progress>) -> Numbers {
+    let [total, succeeded, failed, skipped, cancelled] = active.map_or([0; 5], |rollout| {
+        [rollout.total, rollout.succeeded, rollout.failed, rollout.skipped, rollout.cancelled].map(i64::from)
+    });
+    let open = total - succeeded - failed - skipped - cancelled;
+    vec![("open", open), ("succeeded", succeeded), ("failed", failed), ("skipped", skipped), ("cancelled", cancelled)]
 }
 
 fn observe(
@@ -71,14 +82,29 @@ fn observe(
     about: &'static str,
     attribute: &'static str,
     seen: &Seen,
-    read: fn(Option<&Rollout>) -> Numbers,
+    read: fn(Option<Progress>) -> Numbers,
 ) {
     let seen = Arc::downgrade(seen);
     let tell = move |observer: &dyn AsyncInstrument<i64>| {
         let Some(seen) = seen.upgrade() else { return };
-        for (value, count) in read(seen.lock().unwrap_or_else(PoisonError::into_inner).as_ref()) {
+        let active = *seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for (value, count) in read(active) {
             observer.observe(count, &[KeyValue::new(attribute, value)]);
         }
     };
     meter().i64_observable_gauge(name).with_unit(unit).with_description(about).with_callback(tell).build();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_ended_is_open_and_without_a_rollout_there_is_nothing() {
+        let progress = Progress { state: State::Paused, total: 20, succeeded: 1, failed: 2, skipped: 4, cancelled: 8 };
+        let told = targets(Some(progress));
+        assert_eq!(told, [("open", 5), ("succeeded", 1), ("failed", 2), ("skipped", 4), ("cancelled", 8)]);
+        assert_eq!(states(Some(progress)), [("running", 0), ("paused", 1), ("halted", 0)]);
+        assert!(targets(None).iter().chain(&states(None)).all(|(_, count)| *count == 0));
+    }
 }
