@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod machines;
 mod matrix;
+mod metrics;
 mod migrations;
 mod passwords;
 mod payments;

@@ -77,6 +77,8 @@ impl Arguments {
         if self.command.is_some() {
             // The tour tells what happens; the log would tell it twice.
             telemetry.log_filter = "error".to_owned();
+            // They are about an instance that serves, and its port may be taken by one.
+            (telemetry.metrics_listen, telemetry.metrics_interval_ms) = (None, 0);
         }
         let telemetry = tenantry_telemetry::start("tenantry", &telemetry)?;
         let done = match self.command {
@@ -86,7 +88,7 @@ impl Arguments {
                 let connection = self.serve.complete(self.connection)?;
                 operate(*command, connection, self.format).await
             }
-            None => self.serve.run().await.map(|()| ExitCode::SUCCESS),
+            None => self.serve.run(telemetry.metrics_address()).await.map(|()| ExitCode::SUCCESS),
         };
         telemetry.shut_down().await;
         done
@@ -123,10 +125,10 @@ impl Serve {
         Ok(connection)
     }
 
-    async fn run(self) -> anyhow::Result<()> {
+    async fn run(self, metrics: Option<SocketAddr>) -> anyhow::Result<()> {
         let signals = StopSignals::catch()?;
         let instance = self.start(&self.data, self.addresses()?).await?;
-        println!("{}", welcome(&instance));
+        println!("{}", welcome(&instance, metrics));
         let grace = Duration::from_millis(self.drain_grace_ms);
         let signals = tokio::spawn(signals.stop(instance.shutdown().clone(), grace));
         let ended = instance.wait().await;
@@ -190,9 +192,10 @@ fn tell(format: Format, text: &str) {
 }
 
 /// What a newcomer needs: where things are, and three commands to paste.
-fn welcome(instance: &Instance) -> String {
+fn welcome(instance: &Instance, metrics: Option<SocketAddr>) -> String {
     let Addresses { catalog, migrator, crm } = instance.addresses();
     let (data, credential) = (instance.folder().path().display(), instance.credential_file().display());
+    let metrics = metrics.map(|at| format!("  metrics    http://{at}/metrics\n")).unwrap_or_default();
     let curl = "buf curl --protocol grpc --http2-prior-knowledge";
     format!(
         "Tenantry is up.\n\
@@ -201,6 +204,7 @@ fn welcome(instance: &Instance) -> String {
          \x20 crm        http://{crm}\n\
          \x20 data       {data}\n\
          \x20 operator   {credential}\n\
+         {metrics}\
          \n\
          Try it:\n\
          \x20 {curl} -d '{{\"name\":\"Sunrise Energy\",\"owner_email\":\"ada@example.com\",\"owner_password\":\"correct horse battery\"}}' http://{catalog}/tenantry.catalog.v1.CompanyService/RegisterCompany\n\

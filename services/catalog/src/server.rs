@@ -34,9 +34,9 @@ use crate::app::hooks::Hooks;
 use crate::app::issuers::IssuerKeys;
 use crate::app::keys::{Keyring, KeyringError};
 use crate::app::plugins::Installations;
-use crate::app::provisioning::{MigratorClient, Progress, Worker};
+use crate::app::provisioning::{MigratorClient, Progress, StepTimes, Worker};
 use crate::app::rotation::Rotations;
-use crate::app::{App, Settings, servers, sweeping};
+use crate::app::{App, Settings, figures, servers, sweeping};
 use crate::domain::{PlainHttp, Tail, TenantServices};
 use crate::grpc::{
     ApiKeyGrpc, CompanyGrpc, DirectoryGrpc, EventGrpc, IssuerGrpc, KeyGrpc, MembershipGrpc, OperatorGrpc, PasswordGrpc,
@@ -140,7 +140,8 @@ impl Catalog {
         let name = format!("{NAME}-{}", ids.uuid());
         let rotations = Rotations { app: app.clone(), settings: config.provisioning.clone() };
         let installations = Installations { app: app.clone(), settings: config.provisioning.clone() };
-        let worker = Worker { app: app.clone(), settings: config.provisioning.clone(), name };
+        let settings = config.provisioning.clone();
+        let worker = Worker { app: app.clone(), settings, name, times: StepTimes::new() };
         let server =
             services_of(ServerBuilder::new(NAME, config.server), &app).build(Arc::new(verifier), listener).await?;
         Ok(Self { app, server, worker, rotations, installations, tail, key_poll })
@@ -168,6 +169,7 @@ impl Started for Catalog {
             sweeping::run(app.clone(), shutdown.clone()),
             app.keyring.run(&*app.ids, &*app.clock, key_poll, shutdown.clone()),
             app.token_keys.run(shutdown.clone()),
+            Box::pin(figures::run(app.clone(), shutdown.clone())),
             stopping,
         );
         app.tasks.close();

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::app::drift::DriftChecks;
+use crate::app::figures;
 use crate::app::plugins::Plugins;
 use crate::app::reporter::{self, Reporter};
 use crate::app::rollouts::{Engine, Wake};
@@ -152,6 +153,7 @@ impl Started for Migrator {
             engine.run(shutdown.clone()),
             spares.run(shutdown.clone()),
             reporter::run(app.clone(), shutdown.clone()),
+            Box::pin(figures::run(app.clone(), shutdown.clone())),
             stopping,
         );
         app.drift.stop(shutdown.clone()).await;

@@ -17,8 +17,9 @@ use tonic::{Request, Status};
 
 use crate::Error;
 use crate::auth::ServiceIdentity;
+pub use crate::measure::ServiceChannel;
 use crate::tls::ClientTls;
-use unsent::Unsent;
+pub(crate) use unsent::Unsent;
 
 /// Where https is, if an address does not say.
 const HTTPS_PORT: u16 = 443;
@@ -28,9 +29,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a ping may stay unanswered: gRPC's own default. Less ends healthy connections of a busy machine.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A channel to one service.
-pub type ServiceChannel = InterceptedService<Unsent, Hop>;
 
 /// An address that cannot be called.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +100,7 @@ fn channel(
             let connector = tls.connector(host, port, &audience).map_err(|error| refused(error.to_string()))?;
             // To tonic the connection is made already: it must not speak TLS within it.
             let inner = Endpoint::from_shared(format!("http://{host}:{port}")).map_err(|source| form(Some(source)))?;
-            tuned(inner).origin(uri).connect_with_connector_lazy(connector)
+            tuned(inner).origin(uri.clone()).connect_with_connector_lazy(connector)
         }
         ("https", None) => {
             let problem = "nothing is known of whom to trust".to_owned();
@@ -119,7 +117,8 @@ fn channel(
         }
         _ => return Err(form(None)),
     };
-    Ok(InterceptedService::new(Unsent::again(channel), Hop { audience, identity }))
+    let channel = InterceptedService::new(Unsent::again(channel), Hop { audience, identity });
+    Ok(ServiceChannel::new(channel, &uri))
 }
 
 fn tuned(endpoint: Endpoint) -> Endpoint {

@@ -121,7 +121,7 @@ pub enum ServiceCommand<C: Args> {
         /// What it takes.
         #[command(flatten)]
         config: Box<C>,
-        /// Logs and traces.
+        /// Logs, traces and metrics.
         #[command(flatten)]
         telemetry: TelemetryConfig,
     },
@@ -169,6 +169,9 @@ pub async fn serve<S: Started>(
         // A start is a long chain of futures within futures: on the heap its layout is no part of ours, or the optimizing
         // compiler reaches its depth limit.
         let started = Box::pin(start(listen(config).await?)).await?;
+        if let Some(address) = telemetry.metrics_address() {
+            println!("{name} has its metrics on http://{address}/metrics");
+        }
         println!("{name} listens on {}", started.address()?);
         let shutdown = Shutdown::new();
         let signals = tokio::spawn(signals.stop(shutdown.clone(), config.drain_grace()));

@@ -18,6 +18,7 @@ mod error;
 pub mod failpoint;
 mod layers;
 mod lifecycle;
+mod measure;
 mod origin;
 pub mod paging;
 pub mod server;

@@ -1,14 +1,18 @@
-//! Traces and logs, and the context that joins them across services.
+//! Traces, logs and metrics, and the context that joins them across services.
 //!
 //! Logs go to standard error, pretty or as JSON. Spans carry W3C trace context
 //! (<https://www.w3.org/TR/trace-context/>) over every hop ([`propagation`]) and
 //! are exported by OTLP when an endpoint is configured; without one they still
-//! give every call a trace id, which errors quote.
+//! give every call a trace id, which errors quote. What is counted and measured
+//! is in [METRICS.md](../METRICS.md), and how in [`metrics`].
 
 mod config;
+pub mod metrics;
 pub mod propagation;
+mod scrape;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -42,6 +46,18 @@ pub enum TelemetryError {
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
+    /// The address for metrics cannot be listened on.
+    #[error("cannot serve metrics on {address}")]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The exporter for Prometheus cannot be set up.
+    #[error("metrics cannot be served")]
+    Scrape(#[source] opentelemetry_sdk::error::OTelSdkError),
     /// Something else in this process has set up tracing.
     #[error("tracing is set up already")]
     AlreadySetUp,
@@ -50,15 +66,19 @@ pub enum TelemetryError {
 /// Keeps telemetry running; [`Telemetry::shut_down`] sends what is left.
 #[must_use = "telemetry is flushed through this value"]
 pub struct Telemetry {
-    provider: SdkTracerProvider,
+    tracing: SdkTracerProvider,
+    metrics: Option<metrics::Exported>,
 }
 
-/// Starts logs and traces for this process, under `service` as its
-/// `service.name`. Once per process.
+/// Starts logs, traces and metrics for this process, under `service` as its
+/// `service.name`. Once per process, on its tokio runtime, and before anything
+/// that is measured.
 pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let filter = EnvFilter::try_new(&config.log_filter)
         .map_err(|source| TelemetryError::Filter { filter: config.log_filter.clone(), source })?;
-    let provider = tracer_provider(service, config)?;
+    let resource = Resource::builder().with_service_name(service).build();
+    let tracing = tracer_provider(resource.clone(), config)?;
+    let metrics = metrics::Exported::start(resource, config)?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
 
     // A file or a collector takes colours for text.
@@ -68,23 +88,23 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
     };
     // Busy and idle times are a clock's reading at every poll of every future.
-    let spans = tracing_opentelemetry::layer().with_tracked_inactivity(false).with_tracer(provider.tracer("tenantry"));
+    let spans = tracing_opentelemetry::layer().with_tracked_inactivity(false).with_tracer(tracing.tracer("tenantry"));
     // The filter is the logs' alone: a quiet log must not lose spans.
     tracing_subscriber::registry()
         .with(logs.with_filter(filter))
         .with(spans.with_filter(EnvFilter::new(SPAN_FILTER)))
         .try_init()
         .map_err(|_| TelemetryError::AlreadySetUp)?;
-    Ok(Telemetry { provider })
+    Ok(Telemetry { tracing, metrics })
 }
 
 /// What becomes a span: ours, and no transport's, or the exporter would trace
 /// its own calls for ever.
 const SPAN_FILTER: &str = "info,h2=off,hyper=off,tonic=off,tower=off,opentelemetry=off,sqlx=off";
 
-fn tracer_provider(service: &'static str, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
+fn tracer_provider(resource: Resource, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
     let builder = SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(service).build())
+        .with_resource(resource)
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_ratio))));
     let Some(endpoint) = &config.otlp_endpoint else {
         return Ok(builder.build());
@@ -98,13 +118,21 @@ fn tracer_provider(service: &'static str, config: &TelemetryConfig) -> Result<Sd
 }
 
 impl Telemetry {
+    /// Where metrics are served, if they are; the port is the real one where 0 was asked for.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.address()
+    }
+
     /// Sends what is left, off the async threads: a direct call would block the
     /// runtime that the exporter itself needs. Takes about two seconds when the
     /// collector is gone.
     pub async fn shut_down(self) {
-        let flushed = tokio::task::spawn_blocking(move || self.provider.shutdown()).await;
-        if let Ok(Err(error)) = flushed {
-            tracing::debug!(%error, "the last spans were not sent");
+        let flushed = tokio::task::spawn_blocking(move || {
+            let spans = self.tracing.shutdown();
+            spans.and(self.metrics.map_or(Ok(()), metrics::Exported::shut_down))
+        });
+        if let Ok(Err(error)) = flushed.await {
+            tracing::debug!(%error, "the last spans or metrics were not sent");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Hears of every change to tenants, and tells the cache and the revocations.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use tenantry_api::catalog::v1::tenant_directory_service_client::TenantDirectoryServiceClient;
@@ -64,6 +64,22 @@ pub struct TenantFollower {
     ids: Arc<dyn IdSource>,
     config: FollowConfig,
     hears: watch::Sender<bool>,
+    last_heard: Arc<LastHeard>,
+}
+
+/// When the directory was last heard: a change, or a heartbeat.
+#[derive(Default)]
+pub(crate) struct LastHeard(Mutex<Option<Instant>>);
+
+impl LastHeard {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago that was; `None` before the first time.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|heard| heard.elapsed())
+    }
 }
 
 /// How far a follower has come.
@@ -92,12 +108,18 @@ impl TenantFollower {
             ids,
             config,
             hears: watch::Sender::new(false),
+            last_heard: Arc::default(),
         }
     }
 
     /// Whether changes are told. A stream that ends is not missed before the next one could not be begun.
     pub fn hears(&self) -> watch::Receiver<bool> {
         self.hears.subscribe()
+    }
+
+    /// When the directory was last heard, as it goes on.
+    pub(crate) fn last_heard(&self) -> &Arc<LastHeard> {
+        &self.last_heard
     }
 
     /// Follows until the shutdown begins. While there is no stream, placements are asked for again as if there were
@@ -152,6 +174,7 @@ impl TenantFollower {
     /// Takes a message in. The first one says how long the stream may be silent.
     async fn take(&self, message: WatchTenantsResponse, progress: &mut Progress) -> Option<Duration> {
         progress.heard = Some(Instant::now());
+        self.last_heard.now();
         let mut silence = None;
         match message.event {
             Some(Event::Start(start)) => {

@@ -166,6 +166,7 @@ mod control_plane;
 mod directory;
 mod engine;
 mod error;
+mod figures;
 mod follower;
 mod gate;
 mod grpc_directory;

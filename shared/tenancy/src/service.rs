@@ -19,7 +19,7 @@ use crate::control_plane::{self, Signals};
 use crate::{
     CONTROL_PLANE, CachedDirectory, ConfigError, Directory, FileDirectory, FileDirectoryError, FollowConfig,
     GrpcDirectory, LimitConfig, PlacementCacheConfig, PoolConfig, Pools, Revocations, SchemaGate, TenancyLayer,
-    TenantFollower,
+    TenantFollower, figures,
 };
 
 /// Everything that `serve` of a tenant-aware service can be told.
@@ -135,6 +135,7 @@ impl TenantService {
             None => Arc::new(GrpcDirectory::new(catalog.clone())),
         };
         let directory = Arc::new(CachedDirectory::new(directory, &config.placements));
+        figures::observe_cache(&directory);
         let staleness = Duration::from_secs(config.placements.placement_staleness_s);
         let (revocations, ids) = (Arc::new(Revocations::new()), Arc::new(SystemIds));
         // A file tells of no changes: it is asked again.
@@ -142,9 +143,13 @@ impl TenantService {
             .tenants_file
             .is_none()
             .then(|| TenantFollower::new(catalog, directory.clone(), revocations.clone(), ids, config.follow));
+        if let Some(follower) = &follower {
+            figures::observe_follower(follower.last_heard());
+        }
         let pools = Arc::new(Pools::new(config.pool));
         let tenancy = TenancyLayer::new(directory, revocations, pools.clone(), gate, &config.limits);
         let contact = watch::Sender::new(Contact::Never);
+        figures::observe_contact(contact.subscribe());
         let server = ServerBuilder::new(name, config.server).depends_on(CONTROL_PLANE, contact.subscribe());
         let server = register(server).layer(tenancy);
         let server = server.build(Arc::new(verifier), listener).await?;

@@ -21,7 +21,7 @@ use cases::{Body, Case, Expect};
 pub(crate) use rows::{ENDS_TOKENS, body};
 use table::{LAST, Outcome, Table};
 use tenantry_rpc::{Kind, Reason};
-pub(crate) use wire::{Rpc, rpcs};
+pub(crate) use wire::{Bytes, Rpc, rpcs};
 pub(crate) use world::World;
 
 /// The services, which are also the names that they call each other by.

@@ -130,7 +130,7 @@ fn json(rpc: &Rpc, bytes: &[u8]) -> anyhow::Result<Value> {
 }
 
 /// Messages as they are on the wire.
-struct Bytes;
+pub(crate) struct Bytes;
 
 impl Codec for Bytes {
     type Encode = Vec<u8>;

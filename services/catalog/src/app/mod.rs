@@ -8,6 +8,7 @@ pub(crate) mod companies;
 pub(crate) mod directory;
 pub(crate) mod event_log;
 pub(crate) mod exchange;
+pub(crate) mod figures;
 pub(crate) mod fleet;
 pub(crate) mod hooks;
 pub(crate) mod issuers;

@@ -3,6 +3,7 @@
 mod credential;
 mod hashing;
 mod password;
+mod password_figures;
 mod refresh_token;
 mod sealing;
 mod tenant_password;

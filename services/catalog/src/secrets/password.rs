@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Params, PasswordHasher, PasswordVerifier};
@@ -7,6 +8,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::hashing::Hasher;
+use super::password_figures::Figures;
 
 /// How people's passwords are hashed.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,6 +60,7 @@ pub(crate) struct Passwords {
     threads: Threads,
     at_once: Arc<Semaphore>,
     queue: Arc<Semaphore>,
+    figures: Figures,
     /// Compared with when there is no user, so that it takes as long.
     nobody: String,
 }
@@ -69,13 +72,11 @@ impl Passwords {
         let hasher = Hasher::new(params);
         let nobody = hash(&hasher, "nobody's password")?;
         let at_once = config.argon2_at_once.max(1);
-        Ok(Self {
-            hasher,
-            threads: Threads::new(at_once)?,
-            at_once: Arc::new(Semaphore::new(at_once)),
-            queue: Arc::new(Semaphore::new(at_once + config.argon2_queue)),
-            nobody,
-        })
+        let most = at_once + config.argon2_queue;
+        let threads = Threads::new(at_once)?;
+        let (at_once, queue) = (Arc::new(Semaphore::new(at_once)), Arc::new(Semaphore::new(most)));
+        let figures = Figures::of(&at_once, &queue);
+        Ok(Self { hasher, threads, at_once, queue, figures, nobody })
     }
 
     /// A hash to keep, in PHC form.
@@ -95,12 +96,21 @@ impl Passwords {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
-        let queued = self.queue.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
+        let Ok(queued) = self.queue.clone().try_acquire_owned() else {
+            self.figures.refused();
+            return Err(PasswordError::Overloaded);
+        };
+        let since = Instant::now();
         let turn = self.at_once.clone().acquire_owned().await.map_err(|_| PasswordError::Stopped)?;
+        self.figures.waited(since.elapsed());
+        let hashing = self.figures.hashing();
         // Both go with the work: it goes on when the caller has gone away.
         let work = move || {
             let _places = (queued, turn);
-            work()
+            let since = Instant::now();
+            let done = work();
+            hashing.record(since.elapsed().as_secs_f64(), &[]);
+            done
         };
         self.threads.spawn(work).await
     }

@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod companies;
 pub(crate) mod entities;
 pub(crate) mod events;
+pub(crate) mod figures;
 pub(crate) mod fleet;
 pub(crate) mod issuers;
 pub(crate) mod keys;

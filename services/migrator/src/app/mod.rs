@@ -6,6 +6,7 @@ pub(crate) mod credentials;
 pub(crate) mod databases;
 pub(crate) mod drift;
 pub(crate) mod dropping;
+pub(crate) mod figures;
 pub(crate) mod fleet;
 pub(crate) mod plugins;
 pub(crate) mod reconciliation;

@@ -59,6 +59,11 @@ pub trait KeySource: Send + Sync {
     fn generation(&self) -> u64 {
         0
     }
+
+    /// How long ago the keys were fetched, where they are.
+    fn age(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Who has the whole set: the catalog's own database in the catalog, the catalog everywhere else.
@@ -242,6 +247,10 @@ impl KeySource for KeyCache {
 
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    fn age(&self) -> Option<Duration> {
+        KeyCache::age(self)
     }
 }
 

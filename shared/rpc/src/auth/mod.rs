@@ -7,6 +7,7 @@
 
 mod claims;
 mod external;
+mod figures;
 mod jwk;
 mod key_cache;
 mod remembered;

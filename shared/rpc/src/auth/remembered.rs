@@ -1,6 +1,7 @@
 //! Tokens that were verified, so that the next call with the same one is a look-up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use foldhash::quality::RandomState;
@@ -31,7 +32,11 @@ pub(super) struct Remembered {
 /// somebody look for two tokens of one hash, and SHA-256 over a token takes longer than everything else about a call's.
 /// Only what was verified is here: made-up tokens take no room, and, the hash being seeded at random, nobody can choose
 /// tokens that meet in it. A token that has ended goes with the table's next housekeeping.
-pub(super) struct Remembering(Option<Cache<Arc<str>, Remembered, RandomState>>);
+pub(super) struct Remembering {
+    known: Option<Cache<Arc<str>, Remembered, RandomState>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
 
 impl Remembering {
     pub(super) fn new(tokens: u64) -> Self {
@@ -43,22 +48,35 @@ impl Remembering {
                 .expire_after(WhenItEnds)
                 .build_with_hasher(RandomState::default())
         };
-        Self((tokens > 0).then(cache))
+        Self { known: (tokens > 0).then(cache), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     pub(super) fn get(&self, token: &str, generation: u64) -> Option<Remembered> {
-        self.0.as_ref()?.get(token).filter(|known| known.generation == generation)
+        let known = self.known.as_ref()?.get(token).filter(|known| known.generation == generation);
+        let counted = if known.is_some() { &self.hits } else { &self.misses };
+        counted.fetch_add(1, Ordering::Relaxed);
+        known
     }
 
     pub(super) fn put(&self, token: &str, remembered: Remembered) {
-        if let Some(cache) = &self.0 {
+        if let Some(cache) = &self.known {
             cache.insert(token.into(), remembered);
         }
     }
 
+    /// Look-ups so far that found a token, and those that did not.
+    pub(super) fn lookups(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// How many there are, give or take those that have just come or gone.
+    pub(super) fn entries(&self) -> u64 {
+        self.known.as_ref().map_or(0, Cache::entry_count)
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> u64 {
-        self.0.as_ref().map_or(0, |cache| {
+        self.known.as_ref().map_or(0, |cache| {
             cache.run_pending_tasks();
             cache.entry_count()
         })

@@ -11,7 +11,7 @@ use super::claims::ServiceClaims;
 use super::remembered::{Remembered, Remembering};
 use super::{
     ACCESS_TOKEN, AccessClaims, Actor, KeyAlgorithm, KeySource, SERVICE_TOKEN, Subject, TrustedServices, VerifyingKey,
-    ring_provider,
+    figures, ring_provider,
 };
 use crate::context::Principal;
 use crate::{Caller, Clock, Error, OperatorClaims, Reason, UserClaims};
@@ -39,7 +39,7 @@ pub struct Verifier {
     keys: Arc<dyn KeySource>,
     services: TrustedServices,
     clock: Arc<dyn Clock>,
-    remembering: Remembering,
+    remembering: Arc<Remembering>,
 }
 
 /// The whole of a header of ours. Anything more (an embedded key, a key address,
@@ -71,7 +71,8 @@ impl Verifier {
         clock: Arc<dyn Clock>,
     ) -> Self {
         ring_provider::install();
-        let remembering = Remembering::new(settings.remembered_tokens);
+        let remembering = Arc::new(Remembering::new(settings.remembered_tokens));
+        figures::observe(&settings.audience, &remembering, &keys);
         Self { settings, keys, services, clock, remembering }
     }
 

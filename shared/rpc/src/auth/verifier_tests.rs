@@ -196,6 +196,7 @@ async fn a_remembered_token_ends_when_it_says() {
     assert_eq!(bench.reason(&token).await, None);
     bench.clock.0.store(NOW + 905, Ordering::Relaxed);
     assert_eq!(bench.reason(&token).await, Some(Reason::TokenExpired));
+    assert_eq!(bench.verifier.remembering.lookups(), (2, 1));
 }
 
 #[tokio::test]

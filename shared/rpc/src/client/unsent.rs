@@ -26,7 +26,7 @@ const MAX_KEPT_BYTES: usize = 1024 * 1024;
 
 /// Makes calls again that nobody has worked on.
 #[derive(Debug, Clone)]
-pub struct Unsent(Channel);
+pub(crate) struct Unsent(Channel);
 
 impl Unsent {
     pub(super) fn again(channel: Channel) -> Self {

@@ -1,15 +1,16 @@
 //! The layers of every server, outermost first, each with its reason:
 //!
 //! 0. `server::web`: what is no gRPC call is answered before anything that answers in gRPC's way.
-//! 1. [`trace`]: a span for the call, joined to the caller's, around everything
+//! 1. `measure`: how long the call takes and how it ends, whichever layer ends it. Only where metrics go anywhere.
+//! 2. [`trace`]: a span for the call, joined to the caller's, around everything
 //!    below, so that each failure of any layer is seen and has a trace id.
-//! 2. [`panics`]: a handler that panics costs its caller an error, not everybody
+//! 3. [`panics`]: a handler that panics costs its caller an error, not everybody
 //!    the connection.
-//! 3. [`admission`]: a limit on calls at once. Before any work is done, and never
+//! 4. [`admission`]: a limit on calls at once. Before any work is done, and never
 //!    for health checks: a busy server is not a dead one.
-//! 4. [`deadline`]: the caller's or the server's limit, for all that follows.
-//! 5. [`authenticate`]: who calls, and whether the rule in the proto lets them.
-//! 6. what a service adds, such as tenancy.
+//! 5. [`deadline`]: the caller's or the server's limit, for all that follows.
+//! 6. [`authenticate`]: who calls, and whether the rule in the proto lets them.
+//! 7. what a service adds, such as tenancy.
 
 pub(crate) mod admission;
 pub(crate) mod authenticate;

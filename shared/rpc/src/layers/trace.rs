@@ -54,7 +54,7 @@ fn server_span(service: &'static str, request: &HttpRequest) -> Span {
 }
 
 /// The codes that the conventions call a server's error.
-fn is_failure_of_ours(code: Code) -> bool {
+pub(crate) fn is_failure_of_ours(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use http::Request;
 use tenantry_api::DESCRIPTORS;
 use tenantry_api::access::{AccessError, AccessRules, descriptor_pool, pool_of};
+use tenantry_telemetry::metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -33,6 +34,7 @@ use crate::layers::deadline::DeadlineLayer;
 use crate::layers::panics::Panics;
 use crate::layers::trace::Trace;
 use crate::layers::{Middleware, Stack};
+use crate::measure::Measure;
 use crate::tls::{ServerTls, TlsError};
 use crate::{Shutdown, SystemClock};
 
@@ -159,8 +161,11 @@ impl ServerBuilder {
 
         let config = self.config;
         let tls = ServerTls::load(&config.tls, config.mode, Arc::new(SystemClock))?.map(Arc::new);
-        let mut layers: Vec<Arc<dyn Middleware>> = vec![
-            Arc::new(web::Web::new(self.documents, rules.clone())),
+        let mut layers: Vec<Arc<dyn Middleware>> = vec![Arc::new(web::Web::new(self.documents, rules.clone()))];
+        if metrics::are_exported() {
+            layers.push(Arc::new(Measure::new(self.name, &rules)));
+        }
+        layers.extend::<[Arc<dyn Middleware>; 5]>([
             Arc::new(Trace { service: self.name }),
             Arc::new(Panics),
             Arc::new(Admission::new(config.max_concurrent_calls)),
@@ -170,7 +175,7 @@ impl ServerBuilder {
                 longest_stream: config.max_stream_deadline(),
             }),
             Arc::new(Authenticate { rules, verifier }),
-        ];
+        ]);
         layers.extend(self.extra);
         let stack = Stack::new(layers, self.routes.routes());
         Ok(BoundServer { listener, tls, stack, health, config })

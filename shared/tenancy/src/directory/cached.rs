@@ -92,6 +92,8 @@ pub struct CachedDirectory<D> {
     /// near as need be: it may describe the world from before, and is not kept as
     /// fresh.
     news: Vec<AtomicU64>,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 /// Something that changed about a tenant, as far as a placement holds it.
@@ -128,6 +130,8 @@ impl<D: Directory> CachedDirectory<D> {
             },
             followed: RwLock::default(),
             news: (0..NEWS_COUNTERS).map(|_| AtomicU64::new(0)).collect(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         }
     }
 
@@ -137,8 +141,10 @@ impl<D: Directory> CachedDirectory<D> {
         if let Some(known) = &known
             && self.is_fresh(tenant, known)
         {
+            self.hits.fetch_add(1, Ordering::Relaxed);
             return known.answer.clone();
         }
+        self.misses.fetch_add(1, Ordering::Relaxed);
         let entry = self
             .known
             .entry(tenant)
@@ -164,6 +170,16 @@ impl<D: Directory> CachedDirectory<D> {
         if asked.is_none_or(|asked| Instant::now() >= asked + MIN_REFRESH_INTERVAL) {
             self.refresh(tenant).await;
         }
+    }
+
+    /// Look-ups so far that needed no question, and those that did.
+    pub(crate) fn lookups(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// How many placements are known, give or take those that have just come or gone.
+    pub(crate) fn entries(&self) -> u64 {
+        self.known.entry_count()
     }
 
     /// The directory behind the cache.

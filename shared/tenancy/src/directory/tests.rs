@@ -72,14 +72,17 @@ async fn one_question_for_all_who_wait_and_none_while_fresh() {
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(inner.questions(), 1);
     advance(Duration::from_secs(9)).await;
+    let (hits, misses) = directory.lookups();
     directory.get(tenant).await.unwrap();
-    assert_eq!(inner.questions(), 1);
+    assert_eq!((inner.questions(), directory.lookups()), (1, (hits + 1, misses)));
 
     advance(Duration::from_secs(2)).await;
     inner.now_answers(Ok(placement(2))).await;
     let all = futures_util::future::join_all((0..50).map(|_| directory.get(tenant))).await;
     assert!(all.into_iter().all(|answer| answer.unwrap().generation == 2));
     assert_eq!(inner.questions(), 2);
+    let (hits, misses) = directory.lookups();
+    assert!(hits + misses == 101 && misses >= 2, "{hits} and {misses}");
 }
 
 #[tokio::test(start_paused = true)]

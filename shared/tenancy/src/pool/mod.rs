@@ -12,6 +12,7 @@ mod breaker;
 mod checkout;
 mod config;
 mod eviction;
+mod figures;
 mod frequency;
 mod server;
 mod waiter;
@@ -63,6 +64,8 @@ struct Servers {
 /// What the connections of a server, or of all, are doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolStats {
+    /// Connections that may be open: the budget.
+    pub limit: u32,
     /// All connections: in use, idle, being opened, being closed.
     pub open: u32,
     /// Connections that wait for their database's next request.
@@ -71,6 +74,10 @@ pub struct PoolStats {
     pub in_use: u32,
     /// Requests that wait for a connection.
     pub waiting: u32,
+    /// Requests that have waited in vain so far.
+    pub timeouts: u64,
+    /// Connections that could not be opened so far.
+    pub failures: u64,
     /// Connections opened so far.
     pub connects: u64,
     /// Connections closed so far to make room for another database's.
@@ -91,16 +98,20 @@ impl Pools {
         };
         let inner = Arc::new(Inner { config, settings, servers: Mutex::default() });
         tokio::spawn(reap(Arc::downgrade(&inner)));
+        figures::observe(&inner);
         Self { inner }
     }
 
     /// The totals over all servers.
     pub fn stats(&self) -> PoolStats {
         self.server_stats().into_iter().fold(PoolStats::default(), |sum, (_, stats)| PoolStats {
+            limit: sum.limit + stats.limit,
             open: sum.open + stats.open,
             idle: sum.idle + stats.idle,
             in_use: sum.in_use + stats.in_use,
             waiting: sum.waiting + stats.waiting,
+            timeouts: sum.timeouts + stats.timeouts,
+            failures: sum.failures + stats.failures,
             connects: sum.connects + stats.connects,
             evictions: sum.evictions + stats.evictions,
             refused: sum.refused + stats.refused,

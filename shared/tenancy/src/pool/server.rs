@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::breaker::Breaker;
 use super::eviction::Eviction;
+use super::figures::Times;
 use super::{PoolConfig, PoolStats};
 use crate::Placement;
 use crate::engine::PhysicalConnection;
@@ -34,6 +35,7 @@ pub(super) struct Server {
     state: Mutex<State>,
     /// Told when the last connection of a closed server is gone.
     drained: Notify,
+    pub(super) times: Times,
     /// Where connections are opened and closed, outside any request.
     pub(super) runtime: Handle,
 }
@@ -121,6 +123,7 @@ impl Server {
             breaker: Mutex::new(Breaker::new(config)),
             state: Mutex::new(state),
             drained: Notify::new(),
+            times: Times::of(name),
             runtime: Handle::current(),
         }
     }
@@ -333,7 +336,8 @@ impl Server {
     pub(super) fn stats(&self) -> PoolStats {
         let broken = !self.breaker.lock().unwrap_or_else(PoisonError::into_inner).is_closed();
         let state = self.state();
-        PoolStats { open: state.open, idle: state.eviction.len() as u32, broken: u32::from(broken), ..state.stats }
+        let (limit, idle) = (self.limit, state.eviction.len() as u32);
+        PoolStats { limit, open: state.open, idle, broken: u32::from(broken), ..state.stats }
     }
 }
 

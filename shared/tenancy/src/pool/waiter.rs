@@ -35,12 +35,20 @@ enum Source {
 impl Waiter<'_> {
     pub(super) async fn checkout(self) -> Result<Checkout, CheckoutError> {
         let _waiting = Waiting::new(&self.server);
+        let since = Instant::now();
+        let got = self.connection().await;
+        match &got {
+            Ok(_) => self.server.times.waited(since.elapsed()),
+            Err(CheckoutError::Broken { .. }) => self.server.count(|stats| stats.refused += 1),
+            Err(CheckoutError::Exhausted) => self.server.count(|stats| stats.timeouts += 1),
+            Err(_) => {}
+        }
+        got
+    }
+
+    async fn connection(&self) -> Result<Checkout, CheckoutError> {
         loop {
-            let reserved = self.reserve().await;
-            if let Err(CheckoutError::Broken { .. }) = &reserved {
-                self.server.count(|stats| stats.refused += 1);
-            }
-            let (permits, source) = reserved?;
+            let (permits, source) = self.reserve().await?;
             let seat = Seat::new(Arc::clone(&self.server), permits);
             match source {
                 Source::New(room, connecting, attempt) => {
@@ -125,13 +133,18 @@ impl Waiter<'_> {
             if let Room::Evicted(connection) = room {
                 connection.close().await;
             }
+            let since = Instant::now();
             let connected = connect(&endpoint, &name, &settings).await;
             attempt.ended(&connected);
             drop(connecting);
-            let connection = connected.map_err(|error| match is_refusal(&error) {
-                true => CheckoutError::Refused(error),
-                false => CheckoutError::Connect(error),
+            let connection = connected.map_err(|error| {
+                seat.server.count(|stats| stats.failures += 1);
+                match is_refusal(&error) {
+                    true => CheckoutError::Refused(error),
+                    false => CheckoutError::Connect(error),
+                }
             })?;
+            seat.server.times.connected(since.elapsed());
             seat.server.count(|stats| stats.connects += 1);
             Ok(Checkout::new(seat, connection, database, generation))
         });

@@ -307,6 +307,7 @@ pub(super) async fn exhaustion(databases: Databases) {
     drop(held);
     drop(db.read().await.unwrap());
     assert_eq!((pools.stats().connects, pools.stats().waiting, pools.stats().in_use), (1, 0, 0));
+    assert_eq!((pools.stats().limit, pools.stats().timeouts, pools.stats().failures), (1, 1, 0));
 }
 
 /// Only what is known to be clean is used again.

@@ -109,7 +109,7 @@ pub(super) async fn a_broken_server_is_left_alone(databases: Databases) {
     assert!(!retry_after.is_zero() && retry_after <= Duration::from_millis(200), "{retry_after:?}");
     checkout(&pools, &neighbour).await.unwrap();
     let stats = pools.stats();
-    assert_eq!((stats.broken, stats.refused), (1, 1), "{stats:?}");
+    assert_eq!((stats.broken, stats.refused, stats.failures), (1, 1, 3), "{stats:?}");
 
     // One after the other finds out that nothing has changed, and everybody else is refused at once.
     eventually("another attempt", async || {
@@ -142,6 +142,7 @@ pub(super) async fn a_tenants_own_failures_break_nothing(databases: Databases) {
         }
     }
     checkout(&pools, known).await.unwrap();
+    assert_eq!((pools.stats().failures, pools.stats().connects), (6, 1));
 }
 
 /// A server that takes connections and says nothing: whoever tries finds out late, so only one may.

@@ -24,7 +24,7 @@ use tenantry_api::migrator::v1::tenant_database_service_client::TenantDatabaseSe
 use tenantry_rpc::SystemClock;
 use tenantry_rpc::auth::ServiceIdentity;
 use tenantry_rpc::client::{self, ServiceChannel};
-use tenantry_telemetry::{LogFormat, Telemetry, TelemetryConfig};
+use tenantry_telemetry::{Telemetry, TelemetryConfig};
 
 pub use clients::Clients;
 pub use databases::{Engine, OnServer};
@@ -247,12 +247,7 @@ async fn start(
 fn trace() {
     static TELEMETRY: OnceLock<Option<Telemetry>> = OnceLock::new();
     TELEMETRY.get_or_init(|| {
-        let config = TelemetryConfig {
-            log_format: LogFormat::Pretty,
-            log_filter: "off".to_owned(),
-            otlp_endpoint: None,
-            trace_ratio: 1.0,
-        };
+        let config = TelemetryConfig { log_filter: "off".to_owned(), ..TelemetryConfig::default() };
         tenantry_telemetry::start("sandbox", &config).ok()
     });
 }

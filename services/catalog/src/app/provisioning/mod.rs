@@ -4,6 +4,7 @@
 
 mod settings;
 mod steps;
+mod times;
 mod worker;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 pub use settings::WorkerSettings;
 pub(crate) use steps::{MigratorClient, StepFailure, verifier_of};
+pub(crate) use times::StepTimes;
 pub(crate) use worker::Worker;
 
 use super::App;

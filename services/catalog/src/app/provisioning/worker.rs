@@ -10,10 +10,12 @@ use tenantry_ids::EventId;
 use tenantry_rpc::{Reason, Shutdown, failpoint};
 use tenantry_telemetry::propagation;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::steps::{self, StepFailure};
+use super::times::StepTimes;
 use super::{Progress, WorkerSettings};
 use crate::app::{App, lifecycle};
 use crate::domain::{Action, State, Step, Transition, Work, transition};
@@ -25,7 +27,7 @@ use crate::store::{StoreError, changes, companies, events, people, plugins, rota
 const ACTOR: &str = "service:catalog";
 
 /// Why a step did not get done here.
-enum StepEnd {
+pub(super) enum StepEnd {
     Failed(StepFailure),
     /// The central database is away; the lease runs out and somebody goes on.
     Stopped(StoreError),
@@ -42,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) settings: WorkerSettings,
     /// This process, as leases name it.
     pub(crate) name: String,
+    pub(crate) times: StepTimes,
 }
 
 impl Worker {
@@ -186,6 +189,18 @@ impl Worker {
     /// Runs a step, and keeps its lease meanwhile. A lost lease is another's to
     /// work under: the step is dropped, which is what it is idempotent for.
     async fn run_step(
+        &self,
+        held: Held,
+        company: &company::Model,
+        row: &provisioning_step::Model,
+    ) -> Result<(), StepEnd> {
+        let since = Instant::now();
+        let ended = self.run_step_once(held, company, row).await;
+        self.times.ended(&row.name, since.elapsed(), &ended);
+        ended
+    }
+
+    async fn run_step_once(
         &self,
         held: Held,
         company: &company::Model,

@@ -1,0 +1,145 @@
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::fmt;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use http::Uri;
+use tenantry_telemetry::metrics::{self, Histogram, KeyValue};
+use tonic::Code;
+use tonic::body::Body;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport;
+use tower::Service;
+
+use super::ending::Measured;
+use super::method::Method;
+use crate::client::{Hop, Unsent};
+
+/// Methods that one channel tells apart: more than any of ours has. The rest is one.
+const MAX_METHODS: usize = 256;
+
+/// A channel to one service.
+#[derive(Clone)]
+pub struct ServiceChannel {
+    inner: InterceptedService<Unsent, Hop>,
+    measuring: Option<Arc<Measuring>>,
+}
+
+struct Measuring {
+    durations: Histogram<f64>,
+    of_peer: [KeyValue; 2],
+    methods: RwLock<HashMap<Box<str>, Arc<Method>>>,
+    other: Arc<Method>,
+    active: Arc<AtomicI64>,
+}
+
+impl ServiceChannel {
+    /// `uri` is whom it leads to.
+    pub(crate) fn new(inner: InterceptedService<Unsent, Hop>, uri: &Uri) -> Self {
+        let measuring = metrics::are_exported().then(|| Arc::new(Measuring::of(uri)));
+        Self { inner, measuring }
+    }
+}
+
+impl fmt::Debug for ServiceChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Measuring {
+    fn of(uri: &Uri) -> Self {
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let of_peer = [
+            KeyValue::new("server.address", uri.host().unwrap_or_default().to_owned()),
+            KeyValue::new("server.port", i64::from(port)),
+        ];
+        Self {
+            durations: metrics::durations("rpc.client.call.duration", "How long calls to other services took"),
+            methods: RwLock::default(),
+            other: Arc::new(Method::other(&of_peer)),
+            of_peer,
+            active: Arc::default(),
+        }
+    }
+
+    fn begin(&self, path: &str) -> Measured {
+        Measured::begin(self.durations.clone(), self.method(path), is_error, self.active.clone())
+    }
+
+    fn method(&self, path: &str) -> Arc<Method> {
+        let known = self.methods.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        known.unwrap_or_else(|| {
+            let mut methods = self.methods.write().unwrap_or_else(PoisonError::into_inner);
+            if methods.len() >= MAX_METHODS {
+                return self.other.clone();
+            }
+            let new = || Arc::new(Method::new(path, true, &self.of_peer));
+            methods.entry(path.into()).or_insert_with(new).clone()
+        })
+    }
+}
+
+/// To a client every code but one is an error.
+fn is_error(code: Code) -> bool {
+    code != Code::Ok
+}
+
+impl Service<http::Request<Body>> for ServiceChannel {
+    type Response = http::Response<Body>;
+    type Error = transport::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let call = self.measuring.as_ref().map(|measuring| measuring.begin(request.uri().path()));
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answered = answer.await.map(|response| response.map(Body::new));
+            match (call, answered) {
+                // A client is told how it ended after the message.
+                (Some(call), Ok(response)) => Ok(call.answered(response, true)),
+                (Some(call), Err(error)) => {
+                    call.end(code_of(&error));
+                    Err(error)
+                }
+                (None, answered) => answered,
+            }
+        })
+    }
+}
+
+/// What became of a call that was not answered.
+fn code_of(error: &transport::Error) -> Code {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<tonic::TimeoutExpired>() {
+            return Code::DeadlineExceeded;
+        }
+        cause = error.source();
+    }
+    Code::Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_of_a_channel_are_told_apart_up_to_a_number() {
+        let measuring = Measuring::of(&Uri::from_static("https://catalog"));
+        let name = |path: &str| measuring.method(path).ended(Code::Ok, false)[1].value.to_string();
+        for number in 0..MAX_METHODS {
+            assert_eq!(name(&format!("/a.B/{number}")), format!("a.B/{number}"));
+        }
+        assert_eq!((name("/a.B/more"), name("/a.B/0")), ("_OTHER".to_owned(), "a.B/0".to_owned()));
+        let peer: Vec<_> = measuring.of_peer.iter().map(|one| one.value.to_string()).collect();
+        assert_eq!(peer, ["catalog", "443"]);
+    }
+}
