@@ -9,8 +9,8 @@ use crate::app::CrmError;
 use crate::store::PLUGINS;
 use crate::store::everything::{self, Key, Row, TABLES, Table};
 
-/// How many rows are read at once.
-const PAGE: usize = 500;
+/// How many rows are read at once: few enough that a page of the longest ones, entries of the trail, is no burden.
+const PAGE: usize = 200;
 
 /// What an export of a company is of, as it was when it began.
 #[derive(Debug)]

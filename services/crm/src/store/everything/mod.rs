@@ -5,6 +5,7 @@
 //! adds it there as well, or says in [`LEFT_OUT`] or [`Table::left_out`] why an export does without.
 
 mod column;
+mod plugins;
 mod tables;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
@@ -96,7 +97,8 @@ impl Table {
     }
 
     fn read(&self, row: &QueryResult) -> Result<Row, DbErr> {
-        let fields: Result<_, DbErr> = self.columns.iter().map(|column| Ok((column.field, column.read(row)?))).collect();
+        let fields: Result<_, DbErr> =
+            self.columns.iter().map(|column| Ok((column.field, column.read(row)?))).collect();
         let of_key = self.key.iter().filter_map(|key| self.columns.iter().find(|column| column.column == *key));
         let key: Result<_, DbErr> = of_key.map(|column| column.key(row)).collect();
         Ok(Row { fields: fields?, key: key? })

@@ -1,17 +1,18 @@
 //! The tables, each after those that its rows refer to.
 
 use super::Table;
-use super::column::{Column, amount, date, double, flag, json, long, name, number, of, text, time, uuid};
+use super::column::{Column, amount, date, double, flag, json, long, name, number, text, time, uuid};
+use super::plugins::{APPLIANCES, INSTALMENTS, SALES, SMS, SMS_TEMPLATES};
 
 /// What is derived of other columns, and would be again.
 const DERIVED: &str = "derived from what is exported";
 /// What keeps calls apart, and says nothing of the company.
-const INTERNAL: &str = "of the service's own work";
+pub(super) const INTERNAL: &str = "of the service's own work";
 
-const CREATED: Column = time("created_at").named("create_time");
-const UPDATED: Column = time("updated_at").named("update_time");
-const ETAG: Column = long("revision").named("etag");
-const CURRENCY: Column = text("currency");
+pub(super) const CREATED: Column = time("created_at").named("create_time");
+pub(super) const UPDATED: Column = time("updated_at").named("update_time");
+pub(super) const ETAG: Column = long("revision").named("etag");
+pub(super) const CURRENCY: Column = text("currency");
 const ID: &[&str] = &["id"];
 const DEVICE_ID: &[&str] = &["device_id"];
 
@@ -24,13 +25,8 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 /// A table of the core's with an id.
-const fn table(name: &'static str, kind: &'static str, columns: &'static [Column]) -> Table {
+pub(super) const fn table(name: &'static str, kind: &'static str, columns: &'static [Column]) -> Table {
     Table { name, kind, plugin: None, only: &[], key: ID, columns, left_out: &[] }
-}
-
-/// The same of a plugin's.
-const fn of_plugin(plugin: &'static str, name: &'static str, kind: &'static str, columns: &'static [Column]) -> Table {
-    Table { plugin: Some(plugin), ..table(name, kind, columns) }
 }
 
 /// Every table that an export has, in the order in which it has them.
@@ -300,79 +296,6 @@ const TICKET_COMMENTS: Table = table(
     "ticket_comment",
     &[uuid("id"), uuid("ticket_id"), uuid("author_id"), text("body"), CREATED],
 );
-
-const APPLIANCES: Table = of_plugin(
-    "appliances",
-    "appliances",
-    "appliance",
-    &[uuid("id"), text("name"), text("category"), amount("price"), CURRENCY, CREATED, UPDATED, ETAG],
-);
-
-const SALES: Table = of_plugin(
-    "appliances",
-    "appliance_sales",
-    "sale",
-    &[
-        uuid("id"),
-        uuid("appliance_id"),
-        uuid("person_id"),
-        uuid("device_id"),
-        amount("price"),
-        amount("down_payment"),
-        CURRENCY,
-        time("cancelled_at").named("cancel_time"),
-        CREATED,
-        UPDATED,
-        ETAG,
-    ],
-);
-
-const INSTALMENTS: Table = Table {
-    key: &["sale_id", "number"],
-    ..of_plugin(
-        "appliances",
-        "appliance_instalments",
-        "instalment",
-        &[
-            uuid("sale_id"),
-            number("number"),
-            uuid("debt_id"),
-            amount("amount"),
-            amount("written_off"),
-            of("appliance_sales", "sale_id", "currency"),
-        ],
-    )
-};
-
-const SMS_TEMPLATES: Table = of_plugin(
-    "sms",
-    "sms_templates",
-    "sms_template",
-    &[uuid("id"), text("name"), text("language"), text("body"), CREATED, UPDATED, ETAG],
-);
-
-const SMS: Table = Table {
-    left_out: &[("revision", INTERNAL), ("lease_until", INTERNAL), ("fence", INTERNAL)],
-    ..of_plugin(
-        "sms",
-        "sms_messages",
-        "sms",
-        &[
-            uuid("id"),
-            uuid("person_id"),
-            uuid("template_id"),
-            text("phone"),
-            text("body"),
-            name("state"),
-            number("attempts"),
-            text("provider_reference"),
-            text("error"),
-            time("sent_at").named("send_time"),
-            CREATED,
-            UPDATED,
-        ],
-    )
-};
 
 const AUDIT_ENTRIES: Table = table(
     "audit_entries",
