@@ -30,13 +30,13 @@ per_engine!(
 
 const APPLIANCES: &str = "appliances";
 
-struct Shop<'a> {
+pub(crate) struct Shop<'a> {
     owner: &'a Owner,
     appliances: ApplianceServiceClient<ServiceChannel>,
 }
 
 impl<'a> Shop<'a> {
-    async fn open(sandbox: &Sandbox, owner: &'a Owner) -> anyhow::Result<Self> {
+    pub(crate) async fn open(sandbox: &Sandbox, owner: &'a Owner) -> anyhow::Result<Self> {
         with_plugin(sandbox, owner, APPLIANCES).await?;
         let appliances = sandbox.clients().appliances()?;
         // The crm hears of it a moment later.
@@ -71,7 +71,7 @@ impl<'a> Shop<'a> {
     }
 
     /// A price of 100.00 with 10 down and three instalments.
-    async fn sold(&mut self, person: &str) -> anyhow::Result<Sale> {
+    pub(crate) async fn sold(&mut self, person: &str) -> anyhow::Result<Sale> {
         let stove = self.stock(&format!("Stove for {person}"), kes(100, 0)).await?;
         Ok(self.sell(offer(&stove, person)).await?)
     }

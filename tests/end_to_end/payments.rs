@@ -67,7 +67,7 @@ impl<'a> Till<'a> {
         Ok(self.transactions.refund_transaction(self.owner.request(request)).await?.into_inner())
     }
 
-    async fn owe(&mut self, person: &str, principal: Money) -> anyhow::Result<Result<Debt, Status>> {
+    pub(crate) async fn owe(&mut self, person: &str, principal: Money) -> anyhow::Result<Result<Debt, Status>> {
         let debt = Debt { person_id: person.into(), principal: Some(principal), ..Default::default() };
         let request = self.owner.request(CreateDebtRequest { debt: Some(debt), ..Default::default() });
         Ok(self.sandbox.clients().debts()?.create_debt(request).await.map(tonic::Response::into_inner))

@@ -29,13 +29,13 @@ per_engine!(
 
 const PHONE: &str = "+254700000001";
 
-struct Desk<'a> {
+pub(crate) struct Desk<'a> {
     owner: &'a Owner,
     sms: SmsServiceClient<ServiceChannel>,
 }
 
 impl<'a> Desk<'a> {
-    async fn open(sandbox: &Sandbox, owner: &'a Owner) -> anyhow::Result<Self> {
+    pub(crate) async fn open(sandbox: &Sandbox, owner: &'a Owner) -> anyhow::Result<Self> {
         with_plugin(sandbox, owner, "sms").await?;
         let sms = sandbox.clients().sms()?;
         // The crm hears of it a moment later.
@@ -49,7 +49,7 @@ impl<'a> Desk<'a> {
         Ok(Self { owner, sms })
     }
 
-    async fn template(&mut self, name: &str, language: &str, body: &str) -> Result<SmsTemplate, Status> {
+    pub(crate) async fn template(&mut self, name: &str, language: &str, body: &str) -> Result<SmsTemplate, Status> {
         let (name, language, body) = (name.into(), language.into(), body.into());
         let sms_template = Some(SmsTemplate { name, language, body, ..Default::default() });
         let request = CreateSmsTemplateRequest { sms_template, ..Default::default() };
@@ -60,7 +60,7 @@ impl<'a> Desk<'a> {
         Ok(self.sms.send_sms(self.owner.request(request)).await?.into_inner())
     }
 
-    async fn say(&mut self, body: &str) -> Result<Sms, Status> {
+    pub(crate) async fn say(&mut self, body: &str) -> Result<Sms, Status> {
         self.send(SendSmsRequest { phone: PHONE.into(), body: body.into(), ..Default::default() }).await
     }
 

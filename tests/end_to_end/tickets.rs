@@ -19,19 +19,19 @@ per_engine!(
     categories_have_names_colours_and_tickets,
 );
 
-async fn category(sandbox: &Sandbox, owner: &Owner, name: &str) -> anyhow::Result<TicketCategory> {
+pub(crate) async fn category(sandbox: &Sandbox, owner: &Owner, name: &str) -> anyhow::Result<TicketCategory> {
     let category = TicketCategory { name: name.into(), colour: "#2E7D32".into(), ..Default::default() };
     let request = CreateTicketCategoryRequest { ticket_category: Some(category), ..Default::default() };
     let mut categories = sandbox.clients().ticket_categories()?;
     Ok(categories.create_ticket_category(owner.request(request)).await?.into_inner())
 }
 
-async fn open(sandbox: &Sandbox, by: &impl Actor, ticket: Ticket) -> anyhow::Result<Ticket> {
+pub(crate) async fn open(sandbox: &Sandbox, by: &impl Actor, ticket: Ticket) -> anyhow::Result<Ticket> {
     let request = CreateTicketRequest { ticket: Some(ticket), ..Default::default() };
     Ok(sandbox.clients().tickets()?.create_ticket(by.request(request)).await?.into_inner())
 }
 
-fn about(category: &TicketCategory, title: &str) -> Ticket {
+pub(crate) fn about(category: &TicketCategory, title: &str) -> Ticket {
     Ticket { category_id: category.id.clone(), title: title.into(), ..Default::default() }
 }
 

@@ -11,4 +11,4 @@ mod store;
 
 pub use app::transfers::TransferConfig;
 pub use server::{CrmConfig, NAME, start};
-pub use store::{PLUGINS, SCHEMA};
+pub use store::{PLUGINS, SCHEMA, everything};

@@ -56,9 +56,9 @@ impl TenancyLayer {
 }
 
 impl Road {
-    async fn placement(&self, context: &Context, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
+    async fn placement(&self, claims: &UserClaims, plugin: Option<&str>) -> Result<Arc<Placement>, Error> {
         let placement = self.directory.get(claims.tenant()).await.map_err(refuse_unresolved)?;
-        let serves = placement.state == TenantState::Active && self.gate.check(context.plugin(), &placement).is_ok();
+        let serves = placement.state == TenantState::Active && self.gate.check(plugin, &placement).is_ok();
         if serves && claims.access_epoch() <= placement.access_epoch {
             return Ok(placement);
         }
@@ -72,8 +72,8 @@ impl Road {
     }
 
     /// Where the tenant's database is, if the caller may use it at this moment.
-    pub(crate) async fn admit(&self, context: &Context, claims: &UserClaims) -> Result<Arc<Placement>, Error> {
-        let placement = self.placement(context, claims).await?;
+    pub(crate) async fn admit(&self, claims: &UserClaims, plugin: Option<&str>) -> Result<Arc<Placement>, Error> {
+        let placement = self.placement(claims, plugin).await?;
         // State before epoch: a suspended company's token says so.
         check_state(placement.state, placement.maintenance_retry)?;
         if claims.access_epoch() < placement.access_epoch {
@@ -82,12 +82,12 @@ impl Road {
         if self.revocations.refuse(claims) {
             return Err(Error::new(Reason::TokenRevoked, "the token was revoked; sign in again"));
         }
-        self.gate.check(context.plugin(), &placement)?;
+        self.gate.check(plugin, &placement)?;
         Ok(placement)
     }
 
     async fn access(&self, context: &Context, claims: &UserClaims) -> Result<(TenantAccess, UnderWay), Error> {
-        let placement = self.admit(context, claims).await?;
+        let placement = self.admit(claims, context.plugin()).await?;
         let turn = self.limiter.begin(claims.tenant(), placement.limits, Instant::now()).map_err(refuse_turn)?;
         let (access, guard) = TenantAccess::new(claims.tenant(), placement, self.pools.clone(), context.deadline())
             .ok_or_else(|| Error::internal("the directory answered another tenant than was asked for"))?;

@@ -49,8 +49,19 @@ impl TenantStream {
 
     /// Looks at everything anew that let the call in, and at where the database is now.
     pub async fn renew(&mut self) -> Result<(), Error> {
+        let right = self.right.clone();
+        self.renew_at(right.0.context.plugin()).await
+    }
+
+    /// The same, and what would let a call of this plugin's in: that the company has it, at a version that the service
+    /// works with.
+    pub async fn renew_with(&mut self, plugin: &str) -> Result<(), Error> {
+        self.renew_at(Some(plugin)).await
+    }
+
+    async fn renew_at(&mut self, plugin: Option<&str>) -> Result<(), Error> {
         let right = &self.right.0;
-        let placement = right.road.admit(&right.context, right.context.user()?).await?;
+        let placement = right.road.admit(right.context.user()?, plugin).await?;
         self.access =
             self.access.at(placement).ok_or_else(|| Error::internal("the directory answered another tenant"))?;
         Ok(())
@@ -59,6 +70,6 @@ impl TenantStream {
     /// The same for work that goes on where it began.
     pub async fn check(&self) -> Result<(), Error> {
         let right = &self.right.0;
-        right.road.admit(&right.context, right.context.user()?).await.map(drop)
+        right.road.admit(right.context.user()?, right.context.plugin()).await.map(drop)
     }
 }

@@ -376,6 +376,7 @@ rows! { world:
         "options": { "format": "TRANSFER_FORMAT_JSON_LINES", "mode": "IMPORT_MODE_BEST_EFFORT" },
     }),
     "tenantry.crm.v1.TransferService/ExportPeople" [Elsewhere::OwnData] => json!({ "format": "TRANSFER_FORMAT_CSV" }),
+    "tenantry.crm.v1.TransferService/ExportCompany" [Elsewhere::OwnData] => json!({}),
 
     "tenantry.crm.v1.ApplianceService/CreateAppliance" [Elsewhere::OwnData] => json!({
         "appliance": { "name": fresh_id(), "price": kes() },

@@ -6,6 +6,7 @@ use tenantry_rpc::Reason;
 use tenantry_testkit::actors::Owner;
 use tenantry_testkit::sandbox::{Sandbox, Tuning};
 
+use super::everything::Whole;
 use super::{Sending, chunk, csv, export, import, names, options, part};
 use crate::support::{fields, reason};
 
@@ -99,6 +100,7 @@ async fn one_too_many_is_refused_until_one_ends() -> anyhow::Result<()> {
     let again = Sending::begin(&sandbox, &owners[0], effort()).await.map(|_| ());
     assert_eq!(reason(again), Some(Reason::ConcurrencyLimited));
     assert_eq!(reason(export(&sandbox, &owners[0], TransferFormat::Csv).await), Some(Reason::ConcurrencyLimited));
+    assert_eq!(reason(Whole::of(&sandbox, &owners[0]).await), Some(Reason::ConcurrencyLimited));
     let second = Sending::begin(&sandbox, &owners[1], effort()).await?;
     let third = Sending::begin(&sandbox, &owners[2], effort()).await.map(|_| ());
     assert_eq!(reason(third), Some(Reason::Overloaded));

@@ -1,6 +1,7 @@
-//! Many people at once: into a company and out of it.
+//! Many people at once, into a company and out of it, and everything that it has.
 
 mod bounds;
+mod everything;
 mod importing;
 mod memory;
 mod round_trip;

@@ -50,6 +50,7 @@ const ADMIN: &[&str] = &[
     "catalog.members.write",
     "catalog.plugins.write",
     "crm.audit.read",
+    "crm.company.export",
     "crm.sms.deliver",
 ];
 const OWNER: &[&str] = &["catalog.companies.sign_out"];

@@ -69,6 +69,18 @@ impl Amount {
     }
 }
 
+/// A decimal without needless digits: `12.5`, `-0.000000001`.
+impl std::fmt::Display for Amount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.is_negative() { "-" } else { "" };
+        write!(f, "{sign}{}", self.units.unsigned_abs())?;
+        match self.nanos.unsigned_abs() {
+            0 => Ok(()),
+            nanos => write!(f, ".{}", format!("{nanos:09}").trim_end_matches('0')),
+        }
+    }
+}
+
 /// The three letters of ISO 4217.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -149,6 +161,14 @@ mod tests {
     fn amounts_compare_as_numbers() {
         let ordered = [(-2, 0), (-1, -750_000_000), (-1, 0), (0, -1), (0, 0), (0, 1), (1, 0), (1, 1)];
         assert!(ordered.map(|(units, nanos)| amount(units, nanos)).is_sorted());
+    }
+
+    #[test]
+    fn an_amount_is_written_as_a_decimal() {
+        let written = |units, nanos| amount(units, nanos).to_string();
+        assert_eq!([written(0, 0), written(12, 500_000_000), written(-12, -50_000_000)], ["0", "12.5", "-12.05"]);
+        assert_eq!([written(0, -1), written(i64::MAX, 999_999_999)], ["-0.000000001", "9223372036854775807.999999999"]);
+        assert_eq!(written(i64::MIN, -1), "-9223372036854775808.000000001");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod debts;
 pub(crate) mod device_details;
 pub(crate) mod devices;
+pub mod everything;
 pub(crate) mod manufacturers;
 mod order;
 pub(crate) mod people;

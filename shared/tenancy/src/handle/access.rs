@@ -7,7 +7,7 @@ use tenantry_ids::CompanyId;
 use tokio::time::Instant;
 
 use crate::pool::{Checkout, Pools};
-use crate::{Placement, TenancyError};
+use crate::{InstalledPlugin, Placement, TenancyError};
 
 /// The right to reach one tenant's database during one request.
 ///
@@ -71,6 +71,10 @@ impl TenantAccess {
 
     pub(super) fn plugin_version(&self, plugin: &str) -> Option<&str> {
         self.placement.plugin_version(plugin)
+    }
+
+    pub(super) fn plugins(&self) -> &[InstalledPlugin] {
+        &self.placement.plugins
     }
 
     pub(super) async fn checkout(&self) -> Result<Checkout, TenancyError> {

@@ -17,7 +17,7 @@ use transaction::Open;
 pub use transaction::{TenantTx, TxScope};
 
 use crate::engine::Isolation;
-use crate::{Retryable, TenancyError};
+use crate::{InstalledPlugin, Retryable, TenancyError};
 
 /// One tenant's database, during one request.
 ///
@@ -68,6 +68,11 @@ impl<'r> TenantDb<'r> {
     /// reached where it is not.
     pub fn has_plugin(&self, plugin: &str) -> bool {
         self.access.plugin_version(plugin).is_some()
+    }
+
+    /// The plugins that the tenant has installed, with their versions, as far as is known.
+    pub fn plugins(&self) -> &[InstalledPlugin] {
+        self.access.plugins()
     }
 
     /// A connection for statements that each stand for themselves.

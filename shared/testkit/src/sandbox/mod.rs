@@ -112,6 +112,11 @@ impl Sandbox {
         self.own(&format!("tenants/{database}.db"), |_| database.to_owned()).run(sql).await
     }
 
+    /// As [`ask_central`](Self::ask_central), of a company's database.
+    pub async fn ask_in(&self, database: &str, sql: &str) -> anyhow::Result<Vec<String>> {
+        self.own(&format!("tenants/{database}.db"), |_| database.to_owned()).texts(sql).await
+    }
+
     /// Runs one statement in the central database, behind the catalog's back: for states that no call leads to.
     pub async fn run_in_central(&self, sql: &str) -> anyhow::Result<()> {
         self.central().run(sql).await

@@ -1,11 +1,12 @@
+mod company;
 mod rows;
 mod text;
 mod upload;
 
 use tenantry_api::crm::v1::transfer_service_server::TransferService;
 use tenantry_api::crm::v1::{
-    ExportPeopleRequest, ExportPeopleResponse, ImportMode, ImportOptions, ImportPeopleRequest, ImportPeopleResponse,
-    TransferFormat,
+    ExportCompanyRequest, ExportCompanyResponse, ExportPeopleRequest, ExportPeopleResponse, ImportMode, ImportOptions,
+    ImportPeopleRequest, ImportPeopleResponse, TransferFormat,
 };
 use tenantry_rpc::streaming::{Answering, Answers, answers};
 use tenantry_rpc::{Call, Context, Error, Violations};
@@ -27,6 +28,7 @@ pub(crate) struct TransferGrpc(pub(crate) std::sync::Arc<App>);
 impl TransferService for TransferGrpc {
     type ImportPeopleStream = Answers<ImportPeopleResponse>;
     type ExportPeopleStream = Answers<ExportPeopleResponse>;
+    type ExportCompanyStream = Answers<ExportCompanyResponse>;
 
     async fn import_people(
         &self,
@@ -59,6 +61,19 @@ impl TransferService for TransferGrpc {
         Ok(Response::new(answers(call.context.deadline(), |answering| async move {
             let _turn = turn;
             export_all(export, format, answering).await
+        })))
+    }
+
+    async fn export_company(
+        &self,
+        request: Request<ExportCompanyRequest>,
+    ) -> Result<Response<Self::ExportCompanyStream>, Status> {
+        let call = Call::open(request)?;
+        let (tenant, company) = (call.tenant_stream()?, call.context.user()?.tenant());
+        let (turn, now) = (self.0.turns.begin(company)?, self.0.clock.now());
+        Ok(Response::new(answers(call.context.deadline(), |answering| async move {
+            let _turn = turn;
+            company::export_all(tenant, company, now, answering).await
         })))
     }
 }
