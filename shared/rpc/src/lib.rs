@@ -20,6 +20,7 @@ mod layers;
 mod lifecycle;
 mod origin;
 pub mod paging;
+pub mod probe;
 pub mod server;
 pub mod streaming;
 pub mod tls;
