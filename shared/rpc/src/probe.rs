@@ -17,7 +17,7 @@ use crate::tls::{ClientTls, TlsConfig};
 #[derive(Debug, Args)]
 pub struct Probe {
     /// Where it listens, as HOST:PORT; one that listens everywhere is asked on this machine.
-    #[arg(long, env = "TENANTRY_LISTEN", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "TENANTRY_LISTEN")]
     address: String,
 
     /// What is asked about, such as tenantry.process, which is healthy for as long as the process answers. Without it:
@@ -26,10 +26,9 @@ pub struct Probe {
     service: String,
 
     #[command(flatten)]
-    #[allow(missing_docs)]
     patience: Patience,
 
-    /// With a certificate to serve with, as the service itself has it, TLS is spoken.
+    // With a certificate to serve with, as the service itself has it, TLS is spoken.
     #[command(flatten)]
     tls: TlsConfig,
 }
