@@ -1,7 +1,9 @@
 //! The server that every service is built on, with a service whose handler does as the test says.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tenantry_api::catalog::v1::key_service_client::KeyServiceClient;
@@ -13,7 +15,7 @@ use tenantry_api::catalog::v1::{
 use tenantry_rpc::auth::{KeyError, KeySource, TrustedServices, Verifier, VerifierSettings, VerifyingKey};
 use tenantry_rpc::client::{self, ServiceChannel};
 use tenantry_rpc::server::{Mode, ServerBuilder, ServerConfig, listen};
-use tenantry_rpc::{Reason, Shutdown, SystemClock};
+use tenantry_rpc::{Reason, Shutdown, SystemClock, current_origin};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Response, Status};
@@ -23,6 +25,9 @@ use tonic_types::StatusExt;
 
 use crate::support::reason;
 
+/// A bound for what hangs, no measure of speed.
+const BOUND: Duration = Duration::from_secs(60);
+
 /// What the handler does.
 #[derive(Clone)]
 enum Handler {
@@ -30,6 +35,8 @@ enum Handler {
     Panic,
     /// Says that it is there, and waits until it may leave.
     Wait(Gate),
+    /// Writes down which connection a call came over. The first one waits until it may leave.
+    Note(Arc<Mutex<HashSet<String>>>, Gate),
 }
 
 /// Two semaphores that begin empty.
@@ -44,6 +51,12 @@ impl Gate {
         Self { entered: Arc::new(Semaphore::new(0)), leave: Arc::new(Semaphore::new(0)) }
     }
 
+    /// In the handler.
+    async fn wait(&self) {
+        self.entered.add_permits(1);
+        self.leave.acquire().await.expect("open").forget();
+    }
+
     /// Waits until a call is in the handler.
     async fn entered(&self) {
         self.entered.acquire().await.expect("open").forget();
@@ -56,10 +69,19 @@ impl KeyService for Handler {
         match self {
             Handler::Answer => {}
             Handler::Panic => panic!("as the test asked"),
-            Handler::Wait(gate) => {
-                gate.entered.add_permits(1);
-                gate.leave.acquire().await.expect("open").forget();
+            Handler::Note(connections, gate) => {
+                let origin = current_origin().expect("a call from somewhere").to_string();
+                let first = {
+                    let mut connections = connections.lock().expect("nobody panics");
+                    let first = connections.is_empty();
+                    connections.insert(origin);
+                    first
+                };
+                if first {
+                    gate.wait().await;
+                }
             }
+            Handler::Wait(gate) => gate.wait().await,
         }
         Ok(Response::new(GetJwksResponse::default()))
     }
@@ -166,6 +188,38 @@ async fn what_is_over_the_limit_is_refused_at_once_and_health_is_not() -> anyhow
     assert_eq!(reason::<()>(Err(refused)), Some(Reason::Overloaded));
     let health = HealthClient::new(running.channel.clone()).check(HealthCheckRequest::default()).await?;
     assert_eq!(health.into_inner().status, 1);
+    gate.leave.add_permits(1);
+    first.await??;
+    running.stop().await
+}
+
+/// Eight callers on one channel, which has to move time and again. A call that was under way when the first connection
+/// was old enough ends over that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_when_its_connection_is_old() -> anyhow::Result<()> {
+    let (connections, gate) = (Arc::new(Mutex::new(HashSet::new())), Gate::new());
+    let handler = Handler::Note(Arc::clone(&connections), gate.clone());
+    let running = Running::start(handler, |config| config.max_connection_age_ms = 200).await?;
+    let client = KeyServiceClient::new(running.channel.clone());
+    let mut first = client.clone();
+    let first = tokio::spawn(async move { first.get_jwks(GetJwksRequest {}).await });
+    gate.entered().await;
+
+    let give_up = Instant::now() + BOUND;
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (mut client, connections) = (client.clone(), Arc::clone(&connections));
+        callers.spawn(async move {
+            while connections.lock().expect("nobody panics").len() < 8 {
+                client.get_jwks(GetJwksRequest {}).await?;
+                anyhow::ensure!(Instant::now() < give_up, "no connection is ever too old");
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller??;
+    }
     gate.leave.add_permits(1);
     first.await??;
     running.stop().await

@@ -1,6 +1,8 @@
 //! The way to another service of ours: every hop carries the deadline, the trace
 //! and this service's identity.
 
+mod unsent;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +12,13 @@ use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
 use crate::Error;
 use crate::auth::ServiceIdentity;
 use crate::tls::ClientTls;
+use unsent::Unsent;
 
 /// Where https is, if an address does not say.
 const HTTPS_PORT: u16 = 443;
@@ -27,7 +30,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A channel to one service.
-pub type ServiceChannel = InterceptedService<Channel, Hop>;
+pub type ServiceChannel = InterceptedService<Unsent, Hop>;
 
 /// An address that cannot be called.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +119,7 @@ fn channel(
         }
         _ => return Err(form(None)),
     };
-    Ok(InterceptedService::new(channel, Hop { audience, identity }))
+    Ok(InterceptedService::new(Unsent::again(channel), Hop { audience, identity }))
 }
 
 fn tuned(endpoint: Endpoint) -> Endpoint {

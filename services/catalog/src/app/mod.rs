@@ -128,7 +128,7 @@ impl From<PasswordError> for Error {
         match error {
             PasswordError::Overloaded => Error::new(Reason::Overloaded, "too many sign-ins at once; try again shortly")
                 .retry_after(Duration::from_secs(1)),
-            PasswordError::Hash(_) | PasswordError::Stopped => Error::internal(error),
+            PasswordError::Hash(_) | PasswordError::Stopped | PasswordError::Start(_) => Error::internal(error),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Secrets: sealed at rest, hashed where they only have to be recognised.
 
 mod credential;
+mod hashing;
 mod password;
 mod refresh_token;
 mod sealing;

@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Params, PasswordHasher, PasswordVerifier};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
+
+use super::hashing::Hasher;
 
 /// How people's passwords are hashed.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,11 +47,15 @@ pub(crate) enum PasswordError {
     /// The process is going down.
     #[error("password hashing has ended")]
     Stopped,
+    /// The system gives no more threads.
+    #[error("password hashing cannot be started")]
+    Start(#[source] std::io::Error),
 }
 
 /// Argon2id, off the async threads, bounded in number.
 pub(crate) struct Passwords {
-    argon2: Argon2<'static>,
+    hasher: Hasher,
+    threads: Threads,
     at_once: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     /// Compared with when there is no user, so that it takes as long.
@@ -59,29 +66,31 @@ impl Passwords {
     pub(crate) fn new(config: &PasswordConfig) -> Result<Self, PasswordError> {
         let params = Params::new(config.argon2_memory_kib, config.argon2_passes, 1, None);
         let params = params.map_err(|error| PasswordError::Hash(error.to_string()))?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let nobody = hash(&argon2, "nobody's password")?;
+        let hasher = Hasher::new(params);
+        let nobody = hash(&hasher, "nobody's password")?;
+        let at_once = config.argon2_at_once.max(1);
         Ok(Self {
-            argon2,
-            at_once: Arc::new(Semaphore::new(config.argon2_at_once.max(1))),
-            queue: Arc::new(Semaphore::new(config.argon2_at_once.max(1) + config.argon2_queue)),
+            hasher,
+            threads: Threads::new(at_once)?,
+            at_once: Arc::new(Semaphore::new(at_once)),
+            queue: Arc::new(Semaphore::new(at_once + config.argon2_queue)),
             nobody,
         })
     }
 
     /// A hash to keep, in PHC form.
     pub(crate) async fn hash(&self, password: &str) -> Result<String, PasswordError> {
-        let (argon2, password) = (self.argon2.clone(), Zeroizing::new(password.to_owned()));
-        self.run(move || hash(&argon2, &password)).await?
+        let (hasher, password) = (self.hasher.clone(), Zeroizing::new(password.to_owned()));
+        self.run(move || hash(&hasher, &password)).await?
     }
 
     /// Whether the password is the one of this hash. `None` compares with
     /// nobody's, takes as long, and is false.
     pub(crate) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, PasswordError> {
-        let (argon2, password) = (self.argon2.clone(), Zeroizing::new(password.to_owned()));
+        let (hasher, password) = (self.hasher.clone(), Zeroizing::new(password.to_owned()));
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.nobody).to_owned();
-        let equal = self.run(move || verify(&argon2, &password, &hash)).await??;
+        let equal = self.run(move || verify(&hasher, &password, &hash)).await??;
         Ok(equal && known)
     }
 
@@ -93,18 +102,80 @@ impl Passwords {
             let _places = (queued, turn);
             work()
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Stopped)
+        self.threads.spawn(work).await
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, PasswordError> {
-    argon2
+/// As many threads as hash at once, and no others: each keeps its memory for the next hash, and tokio has up to 512 for
+/// blocking work.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn new(count: usize) -> Result<Self, PasswordError> {
+        let runtime = Builder::new_current_thread().max_blocking_threads(count).thread_name("argon2").build();
+        runtime.map(|runtime| Self(Some(runtime))).map_err(PasswordError::Start)
+    }
+
+    async fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+        let runtime = self.0.as_ref().ok_or(PasswordError::Stopped)?;
+        runtime.spawn_blocking(work).await.map_err(|_| PasswordError::Stopped)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // It may be dropped by an async task, which must not wait for them.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn hash(hasher: &Hasher, password: &str) -> Result<String, PasswordError> {
+    hasher
         .hash_password(password.as_bytes())
         .map(|hash| hash.to_string())
         .map_err(|error| PasswordError::Hash(error.to_string()))
 }
 
-fn verify(argon2: &Argon2<'_>, password: &str, hash: &str) -> Result<bool, PasswordError> {
+fn verify(hasher: &Hasher, password: &str, hash: &str) -> Result<bool, PasswordError> {
     let parsed = PasswordHash::new(hash).map_err(|error| PasswordError::Hash(error.to_string()))?;
-    Ok(argon2.verify_password(password.as_bytes(), &parsed).is_ok())
+    Ok(hasher.verify_password(password.as_bytes(), &parsed).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_crowd_is_hashed_on_as_many_threads_as_may_hash_at_once() {
+        let config = PasswordConfig { argon2_memory_kib: 8, argon2_passes: 1, argon2_at_once: 3, argon2_queue: 200 };
+        let passwords = Arc::new(Passwords::new(&config).unwrap());
+        let mut crowd = JoinSet::new();
+        for _ in 0..200 {
+            let passwords = Arc::clone(&passwords);
+            crowd.spawn(async move { passwords.run(|| thread::current().id()).await.unwrap() });
+        }
+        let threads: HashSet<_> = crowd.join_all().await.into_iter().collect();
+        assert!((1..=3).contains(&threads.len()), "{threads:?}");
+    }
+
+    #[tokio::test]
+    async fn one_more_than_may_wait_is_refused() {
+        let config = PasswordConfig { argon2_memory_kib: 8, argon2_passes: 1, argon2_at_once: 1, argon2_queue: 1 };
+        let passwords = Passwords::new(&config).unwrap();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let last = async {
+            let refused = passwords.run(|| ()).await;
+            drop(go);
+            refused
+        };
+        let crowd = tokio::join!(passwords.run(move || wait.recv().is_err()), passwords.run(|| ()), last);
+        assert!(matches!(crowd, (Ok(true), Ok(()), Err(PasswordError::Overloaded))));
+    }
 }

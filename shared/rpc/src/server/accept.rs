@@ -2,6 +2,7 @@
 //! keeps busy, and answers an expired deadline with CANCELLED before ours can
 //! say DEADLINE_EXCEEDED.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub(super) async fn serve(
     shutdown: &Shutdown,
 ) {
     let way = Arc::new(Way { builder: builder(config), tls, grace: config.drain_grace() });
+    // Hashes differently in each process, and of each count differently: luck enough.
+    let (luck, mut count) = (RandomState::new(), 0_u64);
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -44,7 +47,9 @@ pub(super) async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let stack = stack.called_from(peer, config.trusted_hops);
-                connections.spawn(way.clone().connection(stream, stack, shutdown.clone()));
+                count += 1;
+                let age = config.connection_age(luck.hash_one(count));
+                connections.spawn(way.clone().connection(stream, age, stack, shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -81,14 +86,18 @@ struct Way {
 
 impl Way {
     /// Serves one connection, after its handshake where there is one.
-    async fn connection(self: Arc<Self>, stream: TcpStream, stack: Stack, shutdown: Shutdown) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, age: Option<Duration>, stack: Stack, shutdown: Shutdown) {
         // Small answers must not wait for more to send.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
         let Some(tls) = &self.tls else {
-            return self.answer(stream, stack, &shutdown, std::future::pending()).await;
+            let moved = async {
+                after(age).await;
+                None
+            };
+            return self.answer(stream, stack, &shutdown, moved).await;
         };
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
@@ -104,18 +113,24 @@ impl Way {
                 tracing::info!(certificate = peer.names(), "a client's certificate does not count any more");
             }
         };
-        self.answer(stream, stack.shown(peer.clone()), &shutdown, distrusted).await;
+        let moved = async {
+            tokio::select! {
+                () = distrusted => Some(self.grace),
+                () = after(age) => None,
+            }
+        };
+        self.answer(stream, stack.shown(peer.clone()), &shutdown, moved).await;
     }
 
     /// Serves one connection. When the shutdown begins the peer is told to go elsewhere (GOAWAY) and calls under way
-    /// finish; when it is forced the connection is dropped with whatever is on it. One whose client is not trusted any
-    /// more ends the same way, with a limit.
+    /// finish; when it is forced the connection is dropped with whatever is on it. One that is `moved` before ends the
+    /// same way, within the limit that this gives.
     async fn answer<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         stream: IO,
         stack: Stack,
         shutdown: &Shutdown,
-        distrusted: impl Future<Output = ()>,
+        moved: impl Future<Output = Option<Duration>>,
     ) {
         let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(stack));
         tokio::pin!(connection);
@@ -124,7 +139,7 @@ impl Way {
             limit = async {
                 tokio::select! {
                     () = shutdown.begun() => None,
-                    () = distrusted => Some(self.grace),
+                    limit = moved => limit,
                 }
             } => {
                 connection.as_mut().graceful_shutdown();

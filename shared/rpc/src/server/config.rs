@@ -47,6 +47,11 @@ pub struct ServerConfig {
     #[arg(long, env = "TENANTRY_DRAIN_GRACE_MS", default_value_t = 10_000)]
     pub drain_grace_ms: u64,
 
+    /// After so long a client is told to open another connection, in milliseconds, give or take a tenth: so clients find
+    /// replicas that have come since. Calls under way finish where they are. 0 never tells.
+    #[arg(long, env = "TENANTRY_MAX_CONNECTION_AGE_MS", default_value_t = 1_800_000)]
+    pub max_connection_age_ms: u64,
+
     /// Proxies in front of this service that are trusted to say in X-Forwarded-For where a call comes from. With none,
     /// a call comes from whoever has connected.
     #[arg(long, env = "TENANTRY_TRUSTED_HOPS", default_value_t = 0)]
@@ -90,6 +95,7 @@ impl ServerConfig {
             max_deadline_ms: 300_000,
             max_stream_deadline_ms: 3_600_000,
             drain_grace_ms: 10_000,
+            max_connection_age_ms: 1_800_000,
             trusted_hops: 0,
             remembered_tokens: 10_000,
             max_streams_per_connection: 256,
@@ -137,6 +143,12 @@ impl ServerConfig {
         Duration::from_millis(self.max_stream_deadline_ms)
     }
 
+    /// How long a connection is kept, where `luck` spreads those that were opened together over a tenth before and after.
+    pub fn connection_age(&self, luck: u64) -> Option<Duration> {
+        let age = self.max_connection_age_ms;
+        (age > 0).then(|| Duration::from_millis(age - age / 10 + luck % (age / 5 + 1)))
+    }
+
     /// How long a drain may take.
     pub fn drain_grace(&self) -> Duration {
         Duration::from_millis(self.drain_grace_ms)
@@ -146,6 +158,17 @@ impl ServerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_of_one_moment_end_over_a_fifth_of_their_age() {
+        let at = |age, luck| {
+            let listen = "127.0.0.1:1".parse().expect("an address");
+            ServerConfig { max_connection_age_ms: age, ..ServerConfig::at(listen, Mode::Dev) }.connection_age(luck)
+        };
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!((at(1_000, 0), at(1_000, 200), at(1_000, 201)), (ms(900), ms(1_100), ms(900)));
+        assert_eq!((at(1, u64::MAX), at(u64::MAX, u64::MAX).is_some(), at(0, 7)), (ms(1), true, None));
+    }
 
     #[test]
     fn production_refuses_plaintext_off_loopback() {
