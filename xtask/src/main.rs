@@ -20,7 +20,7 @@ use failure::{Failure, Outcome};
 const HELP: &str = "\
 cargo xtask test                  every check and every test; ends with `N passed, N failed`
 cargo xtask test --only <filter>  only the tests whose path contains <filter>, without the checks
-cargo xtask lint                  only the checks: format, protos, lock file, clippy
+cargo xtask lint                  only the checks: format, protos, images and manifests, lock file, clippy
 cargo xtask servers               start PostgreSQL and MariaDB, print the variables that tests read, stop on Enter
 cargo xtask bench <name>          a benchmark of tests/benches on a PostgreSQL of its own
 cargo xtask baseline              write proto/baseline.binpb, which later changes of the protos are checked against

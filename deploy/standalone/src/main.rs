@@ -10,6 +10,7 @@ use migrator::CentralUrls;
 use tenantry::demo::{Demo, Services};
 use tenantry::operator::{self, Connection, Exit, Format, OperatorCommand};
 use tenantry::{Addresses, Beside, DataFolder, Databases, Instance, InstanceConfig, Tuning};
+use tenantry_rpc::probe::Patience;
 use tenantry_rpc::{StopSignals, command};
 use tenantry_telemetry::TelemetryConfig;
 
@@ -41,6 +42,8 @@ enum Command {
         #[command(flatten)]
         urls: CentralUrls,
     },
+    /// Asks the instance at --address and --port whether it is healthy: 0 if all of it is, 1 if not.
+    Health(Patience),
     #[command(flatten)]
     Operator(Box<OperatorCommand>),
 }
@@ -84,6 +87,7 @@ impl Arguments {
         let done = match self.command {
             Some(Command::Demo(demo)) => self.serve.demo(demo, &self.connection, self.format).await.map(ExitCode::from),
             Some(Command::MigrateCentral { urls }) => migrate_central(&urls).await,
+            Some(Command::Health(patience)) => self.serve.health(&patience).await,
             Some(Command::Operator(command)) => {
                 let connection = self.serve.complete(self.connection)?;
                 operate(*command, connection, self.format).await
@@ -135,6 +139,14 @@ impl Serve {
         signals.abort();
         println!("stopped");
         ended
+    }
+
+    async fn health(&self, patience: &Patience) -> anyhow::Result<ExitCode> {
+        let Addresses { catalog, migrator, crm } = self.addresses()?;
+        for (name, address) in [(catalog::NAME, catalog), (migrator::NAME, migrator), (crm::NAME, crm)] {
+            patience.ask_whole(name, &address.to_string()).await?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     async fn demo(self, demo: Demo, connection: &Connection, format: Format) -> anyhow::Result<Exit> {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use catalog::{Catalog, CatalogConfig, CentralConfig, ImportKey, NAME};
 use clap::{Parser, Subcommand};
 use tenantry_rpc::command::{self, GenerateKey};
+use tenantry_rpc::probe::Probe;
 use tenantry_telemetry::TelemetryConfig;
 
 /// Companies, their people, their tokens, and where their databases are.
@@ -42,6 +43,8 @@ enum Command {
     },
     /// Takes in a key that signs tokens, such as an RS256 one for a mesh that wants it.
     ImportSigningKey(Box<ImportKey>),
+    /// Asks the running service whether it is healthy: 0 if it is, 1 if it is not or does not answer.
+    Health(Box<Probe>),
     /// Makes this service's key.
     GenerateKey(GenerateKey),
 }
@@ -68,6 +71,7 @@ impl Command {
                 println!("The key {} is published now and signs from {} on.", imported.key_id, imported.signs_from);
                 Ok(())
             }
+            Command::Health(probe) => probe.run(NAME).await,
             Command::GenerateKey(key) => key.run(NAME),
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tenantry_migration::{MigrationError, MigrationSet};
 use tenantry_rpc::command::{self, GenerateKey};
+use tenantry_rpc::probe::Probe;
 use tenantry_telemetry::TelemetryConfig;
 
 use crate::{CentralUrls, Migrator, MigratorConfig, NAME};
@@ -34,6 +35,8 @@ enum Command {
         #[command(flatten)]
         urls: CentralUrls,
     },
+    /// Asks the running service whether it is healthy: 0 if it is, 1 if it is not or does not answer.
+    Health(Box<Probe>),
     /// Makes this service's key.
     GenerateKey(GenerateKey),
 }
@@ -57,6 +60,7 @@ impl Command {
                 command::serve(NAME, &telemetry, &server, start).await
             }
             Command::MigrateCentral { urls } => migrate_central(&urls).await,
+            Command::Health(probe) => probe.run(NAME).await,
             Command::GenerateKey(key) => key.run(NAME),
         }
     }

@@ -11,6 +11,7 @@ use tenantry_telemetry::TelemetryConfig;
 use tokio::net::TcpListener;
 
 use crate::auth::create_service_key;
+use crate::probe::Probe;
 use crate::server::{ServerConfig, listen};
 use crate::{Shutdown, StopSignals};
 
@@ -125,6 +126,8 @@ pub enum ServiceCommand<C: Args> {
         #[command(flatten)]
         telemetry: TelemetryConfig,
     },
+    /// Asks the running service whether it is healthy: 0 if it is, 1 if it is not or does not answer.
+    Health(Box<Probe>),
     /// Makes this service's key.
     GenerateKey(GenerateKey),
 }
@@ -141,6 +144,7 @@ impl<C: Args + AsRef<ServerConfig>> ServiceCommand<C> {
                 let server = (*config).as_ref().clone();
                 serve(name, &telemetry, &server, async |port| start(*config, port).await).await
             }
+            Self::Health(probe) => probe.run(name).await,
             Self::GenerateKey(key) => key.run(name),
         }
     }

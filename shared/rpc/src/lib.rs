@@ -21,6 +21,7 @@ mod lifecycle;
 mod measure;
 mod origin;
 pub mod paging;
+pub mod probe;
 pub mod server;
 pub mod streaming;
 pub mod tls;

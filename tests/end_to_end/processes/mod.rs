@@ -4,6 +4,7 @@ mod control_plane;
 mod demo;
 mod deployment;
 mod fleet;
+mod health;
 mod isolation;
 mod mariadb;
 mod operator;
@@ -18,6 +19,7 @@ mod tour;
 
 pub(crate) use deployment::{Deployment, ISSUER, serve};
 pub(crate) use standalone::Standalone;
+pub(crate) use tour::Inhabited;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -8,27 +8,27 @@ use tenantry_testkit::sandbox::Clients;
 use crate::support::reason;
 
 /// A company with a person in it.
-pub(super) struct Inhabited {
-    pub(super) owner: Owner,
-    pub(super) person: Person,
+pub(crate) struct Inhabited {
+    pub(crate) owner: Owner,
+    pub(crate) person: Person,
 }
 
 impl Inhabited {
-    pub(super) async fn new(at: Clients, company: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn new(at: Clients, company: &str) -> anyhow::Result<Self> {
         let owner = Owner::of_new_company(at, company).await?;
         let person = add(at, &owner).await?;
         Ok(Self { owner, person })
     }
 
     /// The person, read by somebody: the same as it was written.
-    pub(super) async fn is_seen_by(&self, at: Clients, actor: &impl Actor) -> anyhow::Result<()> {
+    pub(crate) async fn is_seen_by(&self, at: Clients, actor: &impl Actor) -> anyhow::Result<()> {
         let get = GetPersonRequest { id: self.person.id.clone() };
         assert_eq!(at.people()?.get_person(actor.request(get)).await?.into_inner(), self.person);
         Ok(())
     }
 
     /// Nothing of it, for somebody of another company.
-    pub(super) async fn is_hidden_from(&self, at: Clients, other: &Inhabited) -> anyhow::Result<()> {
+    pub(crate) async fn is_hidden_from(&self, at: Clients, other: &Inhabited) -> anyhow::Result<()> {
         let get = GetPersonRequest { id: self.person.id.clone() };
         let got = at.people()?.get_person(other.owner.request(get)).await;
         assert_eq!(reason(got), Some(Reason::PersonNotFound));

@@ -11,7 +11,7 @@ mod postgres {
     use tenantry_api::crm::v1::ListPeopleRequest;
     use tenantry_api::crm::v1::person_service_client::PersonServiceClient;
     use tenantry_rpc::{Reason, client};
-    use tenantry_testkit::process::run;
+    use tenantry_testkit::process::{program, run};
     use tenantry_testkit::sandbox::Engine;
     use tonic::Code;
 
@@ -53,6 +53,14 @@ mod postgres {
             let plain = client::open(&format!("http://127.0.0.1:{port}"), service, None)?;
             let asked = PersonServiceClient::new(plain).list_people(ListPeopleRequest::default()).await;
             assert_eq!(tenantry_rpc::reason_of(&asked.expect_err("a refusal")), None);
+        }
+
+        // A service asks itself with what it serves with; who does not speak TLS is told nothing.
+        for (service, port) in SERVICES.into_iter().zip(secured.ports()) {
+            run(secured.health(service, port)?).await?.success()?;
+            let mut plain = program(service)?;
+            plain.args(["health", "--address", &format!("127.0.0.1:{port}")]);
+            run(plain).await?.refusal()?;
         }
 
         // The operator's command over https, to both.

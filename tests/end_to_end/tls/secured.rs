@@ -99,6 +99,13 @@ impl Secured {
         Ok(crm)
     }
 
+    /// `<service> health`, with the environment of the service.
+    pub(super) fn health(&self, service: &str, port: u16) -> anyhow::Result<Command> {
+        let mut health = self.with_tls(program(service)?, service);
+        health.args(["health", "--address", &format!("127.0.0.1:{port}")]);
+        Ok(health)
+    }
+
     /// All three, at work.
     pub(super) async fn serve(&self) -> anyhow::Result<Vec<Process>> {
         Ok(vec![serve(self.catalog()?).await?, serve(self.migrator()?).await?, serve(self.crm()?).await?])

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use crate::tls::TlsConfig;
 
@@ -74,6 +74,11 @@ pub struct ServerConfig {
     #[arg(long, env = "TENANTRY_KEEPALIVE_TIMEOUT_MS", default_value_t = 20_000)]
     pub keepalive_timeout_ms: u64,
 
+    /// Lets production speak plaintext off this machine, because a sidecar of a service mesh makes mutual TLS of it and
+    /// lets nobody else in. Without such a mesh everybody on the network reads and writes everything.
+    #[arg(long, env = "TENANTRY_MESH", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub mesh: bool,
+
     #[command(flatten)]
     #[allow(missing_docs)]
     pub tls: TlsConfig,
@@ -96,15 +101,17 @@ impl ServerConfig {
             max_streams_per_connection: 256,
             keepalive_interval_ms: 30_000,
             keepalive_timeout_ms: 20_000,
+            mesh: false,
             tls: TlsConfig::default(),
         }
     }
 
     /// Whether the values go together, before a socket opens.
     pub fn validate(&self) -> Result<(), String> {
-        if self.mode == Mode::Production && !self.listen.ip().is_loopback() && !self.tls.serves() {
+        let protected = self.listen.ip().is_loopback() || self.tls.serves() || self.mesh;
+        if self.mode == Mode::Production && !protected {
             return Err(format!(
-                "production refuses plaintext on {}: give --tls-cert-file and --tls-key-file, listen on a loopback address behind a proxy that ends TLS, or use --mode dev",
+                "production refuses plaintext on {}: give --tls-cert-file and --tls-key-file, listen on a loopback address behind a proxy that ends TLS, say --mesh where the sidecars of a mesh speak TLS for it, or use --mode dev",
                 self.listen
             ));
         }
@@ -177,6 +184,10 @@ mod tests {
         assert!(config.validate().is_ok());
         config.tls.tls_key_file = None;
         assert!(config.validate().is_err());
+
+        let mut config = ServerConfig::at("0.0.0.0:1".parse().expect("an address"), Mode::Production);
+        config.mesh = true;
+        assert!(config.validate().is_ok());
     }
 
     #[test]

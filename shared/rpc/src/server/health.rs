@@ -7,6 +7,10 @@ use tonic_health::server::HealthReporter;
 
 use crate::Shutdown;
 
+/// The health service that is healthy for as long as the process answers, whoever it waits for and while it drains: what
+/// a process is not ended for.
+pub const PROCESS: &str = "tenantry.process";
+
 /// What there is of another process, without which a service goes on, and cannot begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contact {
@@ -38,6 +42,7 @@ impl Health {
     ) -> (Self, HealthServer<impl HealthService>) {
         let (reporter, service) = tonic_health::server::health_reporter();
         let health = Self { reporter, services, dependency };
+        health.set_one(PROCESS, true).await;
         health.show().await;
         (health, service)
     }

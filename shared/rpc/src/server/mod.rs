@@ -23,7 +23,7 @@ use tonic::service::RoutesBuilder;
 use tower::Service;
 
 pub use config::{Mode, ServerConfig};
-pub use health::Contact;
+pub use health::{Contact, PROCESS};
 use health::{Dependency, Health};
 pub use web::{Document, Rendered};
 

@@ -69,13 +69,17 @@ struct Trusting {
 }
 
 impl ClientTls {
-    /// For a service: what its configuration says, and no plaintext off this machine in production.
+    /// For a service: what its configuration says, and no plaintext off this machine in production, unless a mesh is
+    /// said to encrypt it.
     pub fn of_service(config: &ServerConfig) -> Result<Arc<Self>, TlsError> {
-        let TlsConfig { tls_ca_file, tls_service_identities, .. } = config.tls.clone();
-        let pair = config.tls.own_pair();
-        let settings = ClientTlsSettings { ca_file: tls_ca_file, pair, identities: tls_service_identities };
         let is_production = config.mode == Mode::Production;
-        Self::load(settings, Rules { guards_key: is_production, allows_plaintext: !is_production, is_service: true })
+        let allows_plaintext = !is_production || config.mesh;
+        Self::load(settings_of(&config.tls), Rules { guards_key: is_production, allows_plaintext, is_service: true })
+    }
+
+    /// For a service's program that asks about the service.
+    pub(crate) fn of_probe(config: &TlsConfig) -> Result<Arc<Self>, TlsError> {
+        Self::of_command(settings_of(config))
     }
 
     /// For a command of an operator's, or a test.
@@ -162,6 +166,14 @@ impl ClientTls {
         config.alpn_protocols = vec![b"h2".to_vec()];
         config.resumption = Resumption::disabled();
         Ok(config)
+    }
+}
+
+fn settings_of(config: &TlsConfig) -> ClientTlsSettings {
+    ClientTlsSettings {
+        ca_file: config.tls_ca_file.clone(),
+        pair: config.own_pair(),
+        identities: config.tls_service_identities.clone(),
     }
 }
 
