@@ -128,7 +128,7 @@ mod sqlite {
         assert_eq!(call_made_up(world.standalone.addresses.crm, "/made.up.Service/Up").await?, Code::Unimplemented);
 
         let scraped = world.once("a company that is counted", |scraped| {
-            let is_active = scraped.value("tenantry_companies", &[("tenantry_company_state", "active")]) == Some(1.0);
+            let is_active = scraped.value("tenantry_companies", &[("tenantry_company_state", "ACTIVE")]) == Some(1.0);
             is_active
                 && ["tenantry_watch_lag_seconds", "tenantry_rollouts"].iter().all(|name| scraped.0.contains_key(*name))
         });
@@ -185,7 +185,7 @@ mod sqlite {
         work(world.standalone.clients()).await?;
         let scraped = world.once("a company that is counted", |scraped| {
             let heard = scraped.value("tenantry_control_plane_heard", &[]) == Some(1.0);
-            heard && scraped.value("tenantry_companies", &[("tenantry_company_state", "active")]) == Some(1.0)
+            heard && scraped.value("tenantry_companies", &[("tenantry_company_state", "ACTIVE")]) == Some(1.0)
         });
         let scraped = scraped.await?;
         let is = |name: &str, labels: &[(&str, &str)], value: f64| {
@@ -212,7 +212,7 @@ mod sqlite {
             let done = [("tenantry_provisioning_step", step), ("tenantry_provisioning_outcome", "done")];
             is("tenantry_provisioning_step_duration_seconds_count", &done, 1.0);
         }
-        is("tenantry_companies", &[("tenantry_company_state", "failed")], 0.0);
+        is("tenantry_companies", &[("tenantry_company_state", "FAILED")], 0.0);
         is("tenantry_server_databases", &[("tenantry_server", "local")], 1.0);
         is("tenantry_server_max_databases", &[("tenantry_server", "local")], 0.0);
         let newest = migrator::sets::tenant()?.head().context("a migration")?.to_owned();

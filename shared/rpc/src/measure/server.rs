@@ -22,7 +22,8 @@ pub(crate) struct Measure {
 impl Measure {
     /// Of the service `name`, whose methods are those with a rule.
     pub(crate) fn new(name: &'static str, rules: &AccessRules) -> Self {
-        let method = |(path, streams): (&str, bool)| (path.to_owned(), Arc::new(Method::new(path, streams, &[])));
+        let methods =
+            rules.iter().map(|(path, rule)| (path.to_owned(), Arc::new(Method::new(path, rule.streams, &[]))));
         let active = Arc::new(AtomicI64::new(0));
         let (seen, of_service) = (Arc::downgrade(&active), [KeyValue::new("tenantry.service", name)]);
         metrics::meter()
@@ -37,7 +38,7 @@ impl Measure {
             .build();
         Self {
             durations: metrics::durations("rpc.server.call.duration", "How long calls took that were answered"),
-            methods: rules.iter().map(|(path, rule)| method((path, rule.streams))).collect(),
+            methods: methods.collect(),
             other: Arc::new(Method::other(&[])),
             active,
         }
