@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tenantry_telemetry::metrics::Histogram;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -51,6 +51,8 @@ impl Measured {
     pub(super) fn answered(self, response: http::Response<Body>, body_ends: bool) -> http::Response<Body> {
         match status_in(response.headers()) {
             Some(code) => self.end(code),
+            // Nothing comes any more, and nobody has said how it ended.
+            None if body_ends && response.body().is_end_stream() => self.end(Code::Unknown),
             None if body_ends => return response.map(|body| Body::new(Ending { body, call: self })),
             None => self.end(Code::Ok),
         }
@@ -113,6 +115,18 @@ mod tests {
         (Measured::begin(durations, method, |_| false, active.clone()), active)
     }
 
+    /// A stream that has said nothing yet.
+    struct Silent;
+
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Pending
+        }
+    }
+
     fn under_way(active: &AtomicI64) -> i64 {
         active.load(Ordering::Relaxed)
     }
@@ -131,10 +145,15 @@ mod tests {
     #[test]
     fn a_stream_ends_with_its_body_and_what_is_refused_with_its_headers() {
         let (call, active) = begun();
-        let streaming = call.answered(http::Response::new(Body::empty()), true);
+        let streaming = call.answered(http::Response::new(Body::new(Silent)), true);
         assert_eq!(under_way(&active), 1, "its body is there");
         drop(streaming);
         assert_eq!(under_way(&active), 0);
+
+        let (call, active) = begun();
+        let nothing = call.answered(http::Response::new(Body::empty()), true);
+        assert_eq!(under_way(&active), 0, "nothing comes any more");
+        drop(nothing);
 
         let (call, active) = begun();
         let refused = call.answered(Status::not_found("none").into_http(), true);
