@@ -33,7 +33,7 @@ fn files() -> anyhow::Result<Vec<(PathBuf, Vec<Value>)>> {
 }
 
 /// Every object that has `key`, however deep, in a document and in the patches that it has as text.
-fn each<'a>(value: &'a Value, key: &str, see: &mut impl FnMut(&Value)) {
+fn each(value: &Value, key: &str, see: &mut impl FnMut(&Value)) {
     match value {
         Value::Object(object) => {
             if object.contains_key(key) {
