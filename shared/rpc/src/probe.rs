@@ -68,7 +68,8 @@ impl Patience {
         whom: &str,
     ) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_millis(self.timeout_ms);
-        let request = client::request(HealthCheckRequest { service: service.to_owned() }, until);
+        // Without a deadline of its own, which would end at the same moment with a message of tonic's.
+        let request = HealthCheckRequest { service: service.to_owned() };
         let answer = timeout_at(until, health.check(request)).await;
         let answer = answer.with_context(|| format!("{whom} does not answer within {} ms", self.timeout_ms))?;
         let status = match answer {

@@ -196,7 +196,8 @@ impl World {
             self.wire.ask(rpc, Some(&self.operator.token), body).await?;
             // The crm hears of it a moment later.
             crate::processes::eventually("the plugin", async || {
-                Ok(self.wire.ask(list, Some(company.owner()?), json!({})).await.ok())
+                let listed = self.wire.ask(list, Some(company.owner()?), json!({})).await;
+                Ok(listed.inspect_err(|error| eprintln!("not yet: {error:#}")).ok())
             })
             .await?;
         }
