@@ -1,6 +1,7 @@
 //! Two companies with somebody in every role, and an operator, in a sandbox.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -325,6 +326,10 @@ impl World {
     /// Everybody of both companies has a new token, those too who have left.
     pub(crate) async fn sign_in_again(&mut self) -> anyhow::Result<()> {
         self.bring_back().await?;
+        // Tokens are dated to the second. What would date these after every revocation has been deleted, here and there, and
+        // the crm remembers it.
+        let since_the_second = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
+        tokio::time::sleep(Duration::from_secs(1) - Duration::from_nanos(since_the_second.into())).await;
         for company in [&mut self.one, &mut self.other] {
             for (at, email) in company.emails.iter().enumerate() {
                 company.sessions[at].1 = Session::sign_in(&self.wire, email, &company.id).await?;
@@ -380,7 +385,7 @@ impl World {
         let created = self.roll("CreateRollout", json!({ "policy": policy })).await?;
         let id = text(&created["rollout"], "id")?;
         while self.roll("GetRollout", json!({ "id": id })).await?["wave"] != 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(id)
     }
