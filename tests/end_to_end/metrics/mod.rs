@@ -2,6 +2,7 @@
 
 mod receiver;
 mod scraped;
+mod shown;
 mod table;
 
 use std::collections::BTreeSet;

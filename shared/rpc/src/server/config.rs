@@ -146,7 +146,7 @@ impl ServerConfig {
     /// How long a connection is kept, where `luck` spreads those that were opened together over a tenth before and after.
     pub fn connection_age(&self, luck: u64) -> Option<Duration> {
         let age = self.max_connection_age_ms;
-        (age > 0).then(|| Duration::from_millis(age - age / 10 + luck % (age / 5 + 1)))
+        (age > 0).then(|| Duration::from_millis((age - age / 10).saturating_add(luck % (age / 5 + 1))))
     }
 
     /// How long a drain may take.
