@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseConnection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{engine::Engine, error::MigrationError, postgres, session, set::MigrationSet, sqlite, step::Goal};
@@ -100,11 +101,14 @@ pub(crate) async fn reach(
     goal: Goal<'_>,
     run: &Run,
 ) -> Result<Applied, MigrationError> {
-    let applied = match Engine::of(db.get_database_backend()) {
-        Engine::Postgres => postgres::reach(db, set, goal, run).await,
-        Engine::MariaDb => session::mariadb(db, set, goal, run).await,
-        Engine::Sqlite => sqlite::reach(db, set, goal, run).await,
-    }?;
+    let reaching = async {
+        match Engine::of(db.get_database_backend()) {
+            Engine::Postgres => postgres::reach(db, set, goal, run).await,
+            Engine::MariaDb => session::mariadb(db, set, goal, run).await,
+            Engine::Sqlite => sqlite::reach(db, set, goal, run).await,
+        }
+    };
+    let applied = reaching.instrument(set.span("migrate")).await?;
     if !applied.done.is_empty() {
         tracing::info!(set = set.name(), run = %run.id, migrations = applied.done.len(), "database migrated");
     }

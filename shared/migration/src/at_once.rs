@@ -2,6 +2,7 @@
 
 use sea_orm::sqlx::{AssertSqlSafe, PgExecutor};
 use sea_orm::{DbBackend, DbErr, RuntimeErr};
+use tracing::Instrument;
 
 use crate::{
     apply::{Applied, Done, Run},
@@ -46,7 +47,8 @@ pub async fn migrate_at_once(
     }
     let ledger = believed.iter().map(|(version, recording)| (*version, recording.checksum.as_str()));
     let head = Head { set, create: false, seen: Seen::Exactly(ledger.collect()), run };
-    let sent = session.execute(AssertSqlSafe(message(&head, &steps, run))).await.map(drop);
+    let sending = session.execute(AssertSqlSafe(message(&head, &steps, run)));
+    let sent = sending.instrument(set.span("migrate")).await.map(drop);
     match outcome_of(sent.map_err(|error| DbErr::Exec(RuntimeErr::SqlxError(error.into()))), &steps, run) {
         Outcome::Done => {
             let done = steps.iter().map(|step| Done { version: step.version().to_owned() }).collect();

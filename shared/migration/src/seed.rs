@@ -3,6 +3,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, TransactionTrait,
     sea_query::{InsertStatement, OnConflict},
 };
+use tracing::Instrument;
 
 use crate::{error::MigrationError, literal, set::MigrationSet};
 
@@ -58,9 +59,12 @@ pub async fn seed(db: &DatabaseConnection, set: &MigrationSet) -> Result<(), Mig
     if statements.is_empty() {
         return Ok(());
     }
-    let tx = db.begin().await.map_err(MigrationError::database("starting to seed"))?;
-    for statement in statements {
-        tx.execute_unprepared(&statement).await.map_err(MigrationError::database("seeding"))?;
-    }
-    tx.commit().await.map_err(MigrationError::database("committing the seeds"))
+    let seeding = async {
+        let tx = db.begin().await.map_err(MigrationError::database("starting to seed"))?;
+        for statement in statements {
+            tx.execute_unprepared(&statement).await.map_err(MigrationError::database("seeding"))?;
+        }
+        tx.commit().await.map_err(MigrationError::database("committing the seeds"))
+    };
+    seeding.instrument(set.span("insert seeds")).await
 }

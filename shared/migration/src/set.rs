@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use sea_orm::DbBackend;
 use sea_orm_migration::MigrationTrait;
+use tracing::Span;
 
 use crate::{engine::Engine, error::MigrationError, recording::Recording, recording::sha256, seed::Seeder, version};
 
@@ -189,6 +190,11 @@ struct Inner {
 }
 
 impl MigrationSet {
+    /// The span of doing something with it to a database.
+    pub(crate) fn span(&self, doing: &'static str) -> Span {
+        tracing::info_span!("migration", "otel.name" = doing, "tenantry.migrations" = self.name)
+    }
+
     pub fn name(&self) -> &'static str {
         self.name
     }

@@ -1,4 +1,9 @@
+use tenantry_telemetry::propagation;
+
 use crate::{Error, FieldViolation};
+
+/// The field that names the company that a call is about.
+const TENANT: &str = "company_id";
 
 /// Parses the only field of a request that can be wrong.
 pub fn parse_field<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Error>
@@ -37,7 +42,11 @@ impl Violations {
     where
         T::Err: std::fmt::Display,
     {
-        text.parse().map_err(|error: T::Err| self.add(field, error.to_string())).ok()
+        let parsed = text.parse().map_err(|error: T::Err| self.add(field, error.to_string())).ok();
+        if parsed.is_some() && field == TENANT {
+            propagation::concerns(text);
+        }
+        parsed
     }
 
     /// A required, trimmed text of at most `most` characters.

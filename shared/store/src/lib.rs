@@ -3,9 +3,11 @@
 
 mod failure;
 mod own;
+mod traced;
 
 pub use failure::{
     Failure, driver, is_conflict, is_crowded, is_disk_full, is_missing_database, is_refusal, is_servers_failure,
     is_unavailable,
 };
 pub use own::{StoreError, open};
+pub use traced::traced;

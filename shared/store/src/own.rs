@@ -76,6 +76,7 @@ pub async fn open(
         .test_before_acquire(false)
         .set_application_name(application)
         .sqlx_logging(false)
-        .record_stmt_in_spans(false);
+        // Values are bound apart from the text.
+        .record_stmt_in_spans(true);
     Database::connect(options).await.map_err(StoreError::Unavailable)
 }

@@ -7,18 +7,20 @@
 //! is in [METRICS.md](../METRICS.md), and how in [`metrics`].
 
 mod config;
+pub mod database;
 pub mod metrics;
 pub mod propagation;
 mod scrape;
+mod traces;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -74,10 +76,13 @@ pub struct Telemetry {
 /// `service.name`. Once per process, on its tokio runtime, and before anything
 /// that is measured.
 pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
-    let filter = EnvFilter::try_new(&config.log_filter)
+    let filter = EnvFilter::try_new(format!("{NOT_LOGGED},{}", config.log_filter))
         .map_err(|source| TelemetryError::Filter { filter: config.log_filter.clone(), source })?;
-    let resource = Resource::builder().with_service_name(service).build();
-    let tracing = tracer_provider(resource.clone(), config)?;
+    let resource = Resource::builder()
+        .with_service_name(service)
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let tracing = traces::provider(resource.clone(), config)?;
     let metrics = metrics::Exported::start(resource, config)?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
 
@@ -87,35 +92,29 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
         LogFormat::Pretty => logs.with_target(false).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
     };
-    // Busy and idle times are a clock's reading at every poll of every future.
-    let spans = tracing_opentelemetry::layer().with_tracked_inactivity(false).with_tracer(tracing.tracer("tenantry"));
+    let spans = tracing_opentelemetry::layer()
+        // Busy and idle times are a clock's reading at every poll of every future.
+        .with_tracked_inactivity(false)
+        // Nor does anybody here look for a span in OpenTelemetry's own context, which each poll would change.
+        .with_context_activation(false)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracer(tracing.tracer_with_scope(traces::scope()));
     // The filter is the logs' alone: a quiet log must not lose spans.
     tracing_subscriber::registry()
         .with(logs.with_filter(filter))
-        .with(spans.with_filter(EnvFilter::new(SPAN_FILTER)))
+        .with(spans.with_filter(EnvFilter::new(traces::filter(config))))
         .try_init()
         .map_err(|_| TelemetryError::AlreadySetUp)?;
     Ok(Telemetry { tracing, metrics })
 }
 
-/// What becomes a span: ours, and no transport's, or the exporter would trace
-/// its own calls for ever.
-const SPAN_FILTER: &str = "info,h2=off,hyper=off,tonic=off,tower=off,opentelemetry=off,sqlx=off";
-
-fn tracer_provider(resource: Resource, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
-    let builder = SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_ratio))));
-    let Some(endpoint) = &config.otlp_endpoint else {
-        return Ok(builder.build());
-    };
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()
-        .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.clone(), source })?;
-    Ok(builder.with_batch_exporter(exporter).build())
-}
+/// What no filter brings into a log unless it names it. Libraries that carry headers and statements tell them at their
+/// lower levels, with tokens and values; spans of statements are for traces, and a line says whose call it is of
+/// without them.
+const NOT_LOGGED: &str = "h2=info,hyper=info,hyper_util=info,tonic=info,tower=info,rustls=info,sqlx=warn,sea_orm=warn,\
+                          opentelemetry=info,tenantry_telemetry::database=off";
 
 impl Telemetry {
     /// Where metrics are served, if they are; the port is the real one where 0 was asked for.

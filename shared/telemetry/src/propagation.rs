@@ -1,5 +1,7 @@
 //! W3C trace context in and out of HTTP headers.
 
+use std::fmt;
+
 use http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::TraceContextExt;
@@ -7,6 +9,9 @@ use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// The attribute of everything that is done for one company.
+pub(crate) const TENANT: &str = "tenantry.tenant";
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -31,11 +36,24 @@ pub fn traceparent() -> Option<String> {
     headers.get(TRACEPARENT)?.to_str().ok().map(str::to_owned)
 }
 
-/// Makes the span that [`traceparent`] wrote the parent of `span`.
+/// Makes the span that [`traceparent`] wrote the parent of `span`: somebody waits for what it does.
 pub fn set_parent_text(span: &Span, traceparent: &str) {
     if let Ok(value) = traceparent.parse() {
         set_parent(span, &HeaderMap::from_iter([(TRACEPARENT, value)]));
     }
+}
+
+/// Links `span` to the span that [`traceparent`] wrote: that one has caused it, and is over.
+pub fn link_text(span: &Span, traceparent: &str) {
+    let Ok(value) = traceparent.parse() else { return };
+    let headers = HeaderMap::from_iter([(TRACEPARENT, value)]);
+    let cause = TraceContextPropagator::new().extract(&HeaderExtractor(&headers));
+    span.add_link(cause.span().span_context().clone());
+}
+
+/// Names the tenant that the current call is about, on its span. What is below gets it from there.
+pub fn concerns(tenant: impl fmt::Display) {
+    Span::current().record(TENANT, tracing::field::display(tenant));
 }
 
 /// The current trace's id, as 32 hex digits, if there is a trace.

@@ -91,14 +91,20 @@ pub enum Engine {
     Sqlite,
 }
 
-impl fmt::Display for Engine {
+impl Engine {
     /// The engine as OpenTelemetry's `db.system.name` spells it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
             Self::Postgres => "postgresql",
             Self::MySql => "mysql",
             Self::Sqlite => "sqlite",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -5,6 +5,7 @@ use tenantry_api::migrator::v1::Adoption;
 use tenantry_ids::{CompanyId, DatabaseId, EventId, UserId};
 use tenantry_rpc::paging::Page;
 use tenantry_rpc::{Context, Error, Reason};
+use tenantry_telemetry::propagation;
 use tokio::sync::OnceCell;
 
 use super::adoption;
@@ -105,6 +106,7 @@ async fn write(
     password_hash: &OnceCell<String>,
 ) -> Result<CompanyId, Attempt> {
     let id = CompanyId::new(&*app.ids);
+    propagation::concerns(id);
     let slug = free_slug(app, &new.slug, id).await?;
     // The slow hash is made before the transaction: it must not hold a connection.
     let owner = owner_of(app, &new.owner, password_hash).await?;

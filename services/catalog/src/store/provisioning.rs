@@ -19,6 +19,9 @@ use super::entities::{company, provisioning_lease as lease, provisioning_step as
 use super::{CentralConnection, StoreError};
 use crate::domain::{State, Turn, Work};
 
+/// The fence of a lease that nobody has held yet.
+pub(crate) const NEVER_TAKEN: i64 = 0;
+
 /// A lease that is held.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
@@ -44,7 +47,7 @@ pub(crate) async fn insert(
     let free = lease::ActiveModel {
         company_id: Set(company),
         owner: Set(None),
-        fence: Set(0),
+        fence: Set(NEVER_TAKEN),
         // Not NULL: engines disagree on where that sorts, and the longest waiting comes first.
         expires_at: Set(Some(now)),
         trace_parent: Set(propagation::traceparent()),

@@ -7,6 +7,9 @@ use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection};
 use tenantry_migration::{MigrationError, MigrationSet, Run, migrate, status};
+use tenantry_store::traced;
+use tenantry_telemetry::database;
+use tracing::Span;
 
 use self::credentials::{ensure_login, grant_rows};
 pub(crate) use self::scratch::MySqlScratch;
@@ -16,6 +19,8 @@ use crate::ident::Ident;
 
 /// How long another maker of the same database is waited for, in seconds.
 const LOCK_WAIT_SECONDS: i32 = 10;
+/// The conventions' name of MySQL, which MariaDB is to the driver.
+const SYSTEM: &str = "mysql";
 
 /// A MySQL or MariaDB server.
 pub(crate) struct MySqlServer {
@@ -229,12 +234,9 @@ async fn lock(admin: &mut MySqlConnection, name: &Ident) -> Result<(), ServerErr
 }
 
 async fn try_lock(admin: &mut MySqlConnection, name: &Ident, seconds: i32) -> Result<bool, ServerError> {
-    let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
-        .bind(lock_name(name))
-        .bind(seconds)
-        .fetch_one(admin)
-        .await
-        .map_err(ServerError::refused("locking"))?;
+    let query = "SELECT GET_LOCK(?, ?)";
+    let locking = sqlx::query_scalar(query).bind(lock_name(name)).bind(seconds).fetch_one(admin);
+    let got: Option<i64> = traced(span(query), locking).await.map_err(ServerError::refused("locking"))?;
     Ok(got == Some(1))
 }
 
@@ -243,14 +245,20 @@ fn lock_name(name: &Ident) -> String {
 }
 
 async fn user_exists(admin: &mut MySqlConnection, name: &Ident) -> Result<bool, ServerError> {
-    let found: i64 = sqlx::query_scalar("SELECT count(*) FROM mysql.user WHERE user = ?")
-        .bind(name.as_str())
-        .fetch_one(admin)
-        .await
-        .map_err(ServerError::refused("looking for the user"))?;
+    let query = "SELECT count(*) FROM mysql.user WHERE user = ?";
+    let looking = sqlx::query_scalar(query).bind(name.as_str()).fetch_one(admin);
+    let found: i64 = traced(span(query), looking).await.map_err(ServerError::refused("looking for the user"))?;
     Ok(found > 0)
 }
 
 async fn execute(admin: &mut MySqlConnection, doing: &'static str, sql: String) -> Result<(), ServerError> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(admin).await.map(drop).map_err(ServerError::refused(doing))
+    // Passwords are in some.
+    let span = database::statement(SYSTEM, None, &sql, false);
+    let executing = sqlx::raw_sql(AssertSqlSafe(sql)).execute(admin);
+    traced(span, executing).await.map(drop).map_err(ServerError::refused(doing))
+}
+
+/// Of a query with its values apart.
+fn span(query: &str) -> Span {
+    database::statement(SYSTEM, None, query, true)
 }

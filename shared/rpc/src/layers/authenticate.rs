@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use http::HeaderMap;
 use tenantry_api::access::{AccessRule, AccessRules};
 use tenantry_api::options::v1::CallerKind;
+use tenantry_telemetry::propagation;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::Span;
@@ -89,9 +90,8 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
 }
 
 fn record(caller: &Caller) {
-    let span = Span::current();
-    span.record("tenantry.caller", caller.subject());
+    Span::current().record("tenantry.caller", caller.subject());
     if let Caller::User(claims) = caller {
-        span.record("tenantry.tenant", claims.tenant().to_string());
+        propagation::concerns(claims.tenant());
     }
 }

@@ -1,56 +1,35 @@
 use async_trait::async_trait;
+use tenantry_api::access::AccessRules;
 use tenantry_telemetry::propagation;
 use tonic::{Code, Status};
-use tracing::{Instrument, Span, field};
+use tracing::Instrument;
 
 use super::{HttpRequest, HttpResponse, Middleware, Next, is_infrastructure};
+use crate::measure::{Call, CallSpan};
 use crate::{Error, Reason};
 
-/// A server span (OpenTelemetry semantic conventions for RPC, 1.37) around the
-/// call. What a library answered without our details gets them here.
+/// A server span around the call, to the end of its stream. What a library answered without our details gets them here.
 pub(crate) struct Trace {
     pub(crate) service: &'static str,
+    pub(crate) rules: AccessRules,
 }
 
 #[async_trait]
 impl Middleware for Trace {
     async fn handle(&self, request: HttpRequest, next: Next) -> HttpResponse {
-        if is_infrastructure(request.uri().path()) {
+        let path = request.uri().path();
+        if is_infrastructure(path) {
             return next.run(request).await;
         }
-        let span = server_span(self.service, &request);
+        let rule = self.rules.get(path);
+        let streams = rule.is_some_and(|rule| rule.streams);
+        let call = CallSpan::of_server(self.service, path, rule.is_some(), is_failure_of_ours);
+        let span = call.span().clone();
         propagation::set_parent(&span, request.headers());
-        async {
-            let response = with_details(next.run(request).await);
-            let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-            let span = Span::current();
-            span.record("rpc.grpc.status_code", code as i32);
-            if is_failure_of_ours(code) {
-                span.record("otel.status_code", "ERROR");
-            }
-            response
-        }
-        .instrument(span)
-        .await
+        let call = Call::begun(call);
+        let answer = async { with_details(next.run(request).await) };
+        call.answered(answer.instrument(span).await, streams)
     }
-}
-
-fn server_span(service: &'static str, request: &HttpRequest) -> Span {
-    let method = request.uri().path().trim_start_matches('/');
-    let (rpc_service, rpc_method) = method.split_once('/').unwrap_or((method, ""));
-    tracing::info_span!(
-        "rpc",
-        "otel.name" = method,
-        "otel.kind" = "server",
-        "otel.status_code" = field::Empty,
-        "rpc.system" = "grpc",
-        "rpc.service" = rpc_service,
-        "rpc.method" = rpc_method,
-        "rpc.grpc.status_code" = field::Empty,
-        "tenantry.service" = service,
-        "tenantry.tenant" = field::Empty,
-        "tenantry.caller" = field::Empty,
-    )
 }
 
 /// The codes that the conventions call a server's error.

@@ -13,9 +13,11 @@ use tonic::body::Body;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport;
 use tower::Service;
+use tracing::Instrument;
 
-use super::ending::Measured;
+use super::ending::{Call, Measured, Watch};
 use super::method::Method;
+use super::span::CallSpan;
 use crate::client::{Hop, Unsent};
 
 /// Methods that one channel tells apart: more than any of ours has. The rest is one.
@@ -25,7 +27,14 @@ const MAX_METHODS: usize = 256;
 #[derive(Clone)]
 pub struct ServiceChannel {
     inner: InterceptedService<Unsent, Hop>,
+    peer: Arc<Peer>,
     measuring: Option<Arc<Measuring>>,
+}
+
+/// Whom a channel leads to, as its address says.
+struct Peer {
+    address: String,
+    port: u16,
 }
 
 struct Measuring {
@@ -39,8 +48,9 @@ struct Measuring {
 impl ServiceChannel {
     /// `uri` is whom it leads to.
     pub(crate) fn new(inner: InterceptedService<Unsent, Hop>, uri: &Uri) -> Self {
-        let measuring = metrics::are_exported().then(|| Arc::new(Measuring::of(uri)));
-        Self { inner, measuring }
+        let peer = Peer::of(uri);
+        let measuring = metrics::are_exported().then(|| Arc::new(Measuring::of(&peer)));
+        Self { inner, peer: Arc::new(peer), measuring }
     }
 }
 
@@ -50,13 +60,17 @@ impl fmt::Debug for ServiceChannel {
     }
 }
 
-impl Measuring {
+impl Peer {
     fn of(uri: &Uri) -> Self {
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let of_peer = [
-            KeyValue::new("server.address", uri.host().unwrap_or_default().to_owned()),
-            KeyValue::new("server.port", i64::from(port)),
-        ];
+        Self { address: uri.host().unwrap_or_default().to_owned(), port }
+    }
+}
+
+impl Measuring {
+    fn of(peer: &Peer) -> Self {
+        let of_peer =
+            [KeyValue::new("server.address", peer.address.clone()), KeyValue::new("server.port", i64::from(peer.port))];
         Self {
             durations: metrics::durations("rpc.client.call.duration", "How long calls to other services took"),
             methods: RwLock::default(),
@@ -83,6 +97,21 @@ impl Measuring {
     }
 }
 
+/// What watches a call that is made.
+struct Made {
+    span: CallSpan,
+    measured: Option<Measured>,
+}
+
+impl Watch for Made {
+    fn ended(&mut self, code: Code) {
+        self.span.ended(code);
+        if let Some(measured) = &mut self.measured {
+            measured.ended(code);
+        }
+    }
+}
+
 /// To a client every code but one is an error.
 fn is_error(code: Code) -> bool {
     code != Code::Ok
@@ -98,18 +127,20 @@ impl Service<http::Request<Body>> for ServiceChannel {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let call = self.measuring.as_ref().map(|measuring| measuring.begin(request.uri().path()));
-        let answer = self.inner.call(request);
+        let path = request.uri().path();
+        let span = CallSpan::of_client(path, &self.peer.address, self.peer.port, is_error);
+        let within = span.span().clone();
+        let measured = self.measuring.as_ref().map(|measuring| measuring.begin(path));
+        let call = Call::begun(Made { span, measured });
+        let answer = within.in_scope(|| self.inner.call(request)).instrument(within);
         Box::pin(async move {
-            let answered = answer.await.map(|response| response.map(Body::new));
-            match (call, answered) {
+            match answer.await {
                 // A client is told how it ended after the message.
-                (Some(call), Ok(response)) => Ok(call.answered(response, true)),
-                (Some(call), Err(error)) => {
+                Ok(response) => Ok(call.answered(response.map(Body::new), true)),
+                Err(error) => {
                     call.end(code_of(&error));
                     Err(error)
                 }
-                (None, answered) => answered,
             }
         })
     }
@@ -133,7 +164,7 @@ mod tests {
 
     #[test]
     fn methods_of_a_channel_are_told_apart_up_to_a_number() {
-        let measuring = Measuring::of(&Uri::from_static("https://catalog"));
+        let measuring = Measuring::of(&Peer::of(&Uri::from_static("https://catalog")));
         let name = |path: &str| measuring.method(path).ended(Code::Ok, false)[1].value.to_string();
         for number in 0..MAX_METHODS {
             assert_eq!(name(&format!("/a.B/{number}")), format!("a.B/{number}"));

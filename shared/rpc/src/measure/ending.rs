@@ -13,42 +13,35 @@ use tonic::{Code, Status};
 
 use super::method::Method;
 
+/// Who is told how a call ended.
+pub(crate) trait Watch: Send + Unpin + 'static {
+    /// Called once.
+    fn ended(&mut self, code: Code);
+}
+
 /// A call under way. Dropped before its end is seen, it was cancelled: its caller has gone away.
-pub(super) struct Measured {
-    durations: Histogram<f64>,
-    method: Arc<Method>,
-    is_error: fn(Code) -> bool,
-    /// Of the calls under way, one more while this one is.
-    active: Arc<AtomicI64>,
-    since: Instant,
+pub(crate) struct Call<W: Watch> {
+    watch: W,
     ended: bool,
 }
 
-impl Measured {
-    pub(super) fn begin(
-        durations: Histogram<f64>,
-        method: Arc<Method>,
-        is_error: fn(Code) -> bool,
-        active: Arc<AtomicI64>,
-    ) -> Self {
-        active.fetch_add(1, Ordering::Relaxed);
-        Self { durations, method, is_error, active, since: Instant::now(), ended: false }
+impl<W: Watch> Call<W> {
+    pub(crate) fn begun(watch: W) -> Self {
+        Self { watch, ended: false }
     }
 
-    pub(super) fn end(mut self, code: Code) {
+    pub(crate) fn end(mut self, code: Code) {
         self.note(code);
     }
 
     fn note(&mut self, code: Code) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.active.fetch_sub(1, Ordering::Relaxed);
-            let attributes = self.method.ended(code, (self.is_error)(code));
-            self.durations.record(self.since.elapsed().as_secs_f64(), attributes);
+            self.watch.ended(code);
         }
     }
 
     /// Ends with these headers where they say how it ended; otherwise with the body, if `body_ends` says so.
-    pub(super) fn answered(self, response: http::Response<Body>, body_ends: bool) -> http::Response<Body> {
+    pub(crate) fn answered(self, response: http::Response<Body>, body_ends: bool) -> http::Response<Body> {
         match status_in(response.headers()) {
             Some(code) => self.end(code),
             // Nothing comes any more, and nobody has said how it ended.
@@ -60,19 +53,49 @@ impl Measured {
     }
 }
 
-impl Drop for Measured {
+impl<W: Watch> Drop for Call<W> {
     fn drop(&mut self) {
         self.note(Code::Cancelled);
     }
 }
 
-/// A body whose end is the call's.
-struct Ending {
-    body: Body,
-    call: Measured,
+/// Counts a call, and how long it takes.
+pub(super) struct Measured {
+    durations: Histogram<f64>,
+    method: Arc<Method>,
+    is_error: fn(Code) -> bool,
+    /// Of the calls under way, one more while this one is.
+    active: Arc<AtomicI64>,
+    since: Instant,
 }
 
-impl http_body::Body for Ending {
+impl Measured {
+    pub(super) fn begin(
+        durations: Histogram<f64>,
+        method: Arc<Method>,
+        is_error: fn(Code) -> bool,
+        active: Arc<AtomicI64>,
+    ) -> Self {
+        active.fetch_add(1, Ordering::Relaxed);
+        Self { durations, method, is_error, active, since: Instant::now() }
+    }
+}
+
+impl Watch for Measured {
+    fn ended(&mut self, code: Code) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+        let attributes = self.method.ended(code, (self.is_error)(code));
+        self.durations.record(self.since.elapsed().as_secs_f64(), attributes);
+    }
+}
+
+/// A body whose end is the call's.
+struct Ending<W: Watch> {
+    body: Body,
+    call: Call<W>,
+}
+
+impl<W: Watch> http_body::Body for Ending<W> {
     type Data = Bytes;
     type Error = Status;
 
@@ -108,11 +131,11 @@ fn status_in(headers: &HeaderMap) -> Option<Code> {
 mod tests {
     use super::*;
 
-    fn begun() -> (Measured, Arc<AtomicI64>) {
+    fn begun() -> (Call<Measured>, Arc<AtomicI64>) {
         let active = Arc::new(AtomicI64::new(0));
         let durations = tenantry_telemetry::metrics::durations("test", "a test");
         let method = Arc::new(Method::new("/a.B/C", true, &[]));
-        (Measured::begin(durations, method, |_| false, active.clone()), active)
+        (Call::begun(Measured::begin(durations, method, |_| false, active.clone())), active)
     }
 
     /// A stream that has said nothing yet.

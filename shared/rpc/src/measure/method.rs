@@ -3,7 +3,15 @@ use std::sync::{Arc, OnceLock};
 use tenantry_telemetry::metrics::KeyValue;
 use tonic::Code;
 
-/// gRPC's own names of its codes, by number.
+/// The conventions' name of the system.
+pub(crate) const SYSTEM: &str = "grpc";
+
+/// gRPC's own name of a code.
+pub(crate) fn name_of(code: Code) -> &'static str {
+    CODES[code as usize]
+}
+
+/// By number.
 const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -25,7 +33,7 @@ const CODES: [&str; 17] = [
 ];
 
 /// The conventions' name for every method that is none of ours.
-const OTHER: &str = "_OTHER";
+pub(super) const OTHER: &str = "_OTHER";
 
 /// One method, with the attributes of its calls by how they end.
 pub(super) struct Method {
@@ -47,14 +55,14 @@ impl Method {
     }
 
     fn named(name: Arc<str>, streams: bool, of_peer: &[KeyValue]) -> Self {
-        let mut common = vec![KeyValue::new("rpc.system.name", "grpc"), KeyValue::new("rpc.method", name)];
+        let mut common = vec![KeyValue::new("rpc.system.name", SYSTEM), KeyValue::new("rpc.method", name)];
         common.extend_from_slice(of_peer);
         Self { common, by_code: [const { OnceLock::new() }; CODES.len()], streams }
     }
 
     /// The attributes of a call that ended so. `is_error` says whose error it is.
     pub(super) fn ended(&self, code: Code, is_error: bool) -> &[KeyValue] {
-        let (slot, name) = (&self.by_code[code as usize], CODES[code as usize]);
+        let (slot, name) = (&self.by_code[code as usize], name_of(code));
         slot.get_or_init(|| {
             let mut attributes = self.common.clone();
             attributes.push(KeyValue::new("rpc.response.status_code", name));

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tenantry_api::access::AccessRules;
 use tenantry_telemetry::metrics::{self, Histogram, KeyValue};
 
-use super::ending::Measured;
+use super::ending::{Call, Measured};
 use super::method::Method;
 use crate::layers::trace::is_failure_of_ours;
 use crate::layers::{HttpRequest, HttpResponse, Middleware, Next, is_infrastructure};
@@ -57,7 +57,8 @@ impl Middleware for Measure {
         }
         let method = self.method(request.uri().path()).clone();
         let streams = method.streams;
-        let call = Measured::begin(self.durations.clone(), method, is_failure_of_ours, self.active.clone());
+        let call =
+            Call::begun(Measured::begin(self.durations.clone(), method, is_failure_of_ours, self.active.clone()));
         // Of one message the end is its beginning: only a stream's body is worth watching.
         call.answered(next.run(request).await, streams)
     }

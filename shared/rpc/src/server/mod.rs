@@ -166,7 +166,7 @@ impl ServerBuilder {
             layers.push(Arc::new(Measure::new(self.name, &rules)));
         }
         layers.extend::<[Arc<dyn Middleware>; 5]>([
-            Arc::new(Trace { service: self.name }),
+            Arc::new(Trace { service: self.name, rules: rules.clone() }),
             Arc::new(Panics),
             Arc::new(Admission::new(config.max_concurrent_calls)),
             Arc::new(DeadlineLayer {

@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, PgConnection, S
 use tokio::time::Instant;
 
 pub(crate) use statement::keeps_session;
-pub(crate) use tenantry_store::{Failure, is_conflict, is_crowded, is_refusal, is_servers_failure};
+pub(crate) use tenantry_store::{Failure, is_conflict, is_crowded, is_refusal, is_servers_failure, traced};
 
 use crate::Endpoint;
 pub(crate) use crate::Engine;

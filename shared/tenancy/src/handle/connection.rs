@@ -3,8 +3,10 @@
 use std::marker::PhantomData;
 
 use sea_orm::{ConnectionTrait, DbErr, ExecResult, QueryResult, Statement};
+use tenantry_telemetry::database;
+use tracing::Span;
 
-use crate::engine::{self, exec_error, keeps_session, query_error};
+use crate::engine::{self, exec_error, keeps_session, query_error, traced};
 use crate::pool::Checkout;
 
 /// A connection to a tenant's database: a [`TenantConn`], a
@@ -38,55 +40,70 @@ impl TenantConn<'_> {
 }
 
 /// One kind of statement on a checkout: takes the connection's turn, notes what
-/// may stay behind, runs, ends the turn.
+/// may stay behind, runs in a span, ends the turn.
 macro_rules! run {
-    ($checkout:expr, keeps: $keeps:expr, $connection:ident => $run:expr, $error:path) => {{
-        let keeps: bool = $keeps;
+    ($checkout:expr, $span:expr, keeps: $keeps:expr, $connection:ident => $run:expr, $error:path) => {{
+        let (span, keeps): (Span, bool) = ($span, $keeps);
         let mut turn = $checkout.turn().await?;
         if !keeps {
             turn.spoil();
         }
         let $connection = turn.connection()?;
-        let result = $run.await;
+        let result = traced(span, $run).await;
         turn.end(result).map_err($error)
     }};
 }
 
 impl Checkout {
     pub(super) async fn run_execute(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        run!(self, keeps: keeps_session(&statement.sql), connection => connection.execute(statement), exec_error)
+        let keeps = keeps_session(&statement.sql);
+        run!(self, self.span_of(&statement), keeps: keeps, connection => connection.execute(statement), exec_error)
     }
 
     /// Text may hold anything, so its connection is never given to another.
     pub(super) async fn run_text(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        run!(self, keeps: false, connection => connection.execute_text(sql), exec_error)
+        run!(self, self.span(sql, false), keeps: false, connection => connection.execute_text(sql), exec_error)
     }
 
     pub(super) async fn run_query_one(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        run!(self, keeps: keeps_session(&statement.sql), connection => connection.fetch_optional(statement), query_error)
+        let keeps = keeps_session(&statement.sql);
+        run!(self, self.span_of(&statement), keeps: keeps, connection => connection.fetch_optional(statement), query_error)
     }
 
     pub(super) async fn run_query_all(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        run!(self, keeps: keeps_session(&statement.sql), connection => connection.fetch_all(statement), query_error)
+        let keeps = keeps_session(&statement.sql);
+        run!(self, self.span_of(&statement), keeps: keeps, connection => connection.fetch_all(statement), query_error)
     }
 
     pub(super) async fn begin(&self, isolation: engine::Isolation) -> Result<(), DbErr> {
+        let span = self.span("BEGIN", false);
         let mut turn = self.turn().await?;
         turn.in_transaction(true);
-        let result = turn.connection()?.begin(isolation).await;
+        let result = traced(span, turn.connection()?.begin(isolation)).await;
         turn.end(result).map_err(exec_error)
     }
 
     /// Ends the transaction, one way or the other. After an error the
     /// connection still counts as inside it, and is thrown away.
     pub(super) async fn finish(&self, commit: bool) -> Result<(), DbErr> {
+        let span = self.span(if commit { "COMMIT" } else { "ROLLBACK" }, false);
         let mut turn = self.turn().await?;
         let connection = turn.connection()?;
-        let result = if commit { connection.commit().await } else { connection.rollback().await };
+        let finishing = async { if commit { connection.commit().await } else { connection.rollback().await } };
+        let result = traced(span, finishing).await;
         if result.is_ok() {
             turn.in_transaction(false);
         }
         turn.end(result).map_err(exec_error)
+    }
+
+    /// Text that came without values may have them within.
+    fn span_of(&self, statement: &Statement) -> Span {
+        self.span(&statement.sql, statement.values.is_some())
+    }
+
+    fn span(&self, sql: &str, is_bound: bool) -> Span {
+        database::statement(self.engine().name(), Some(self.database()), sql, is_bound)
     }
 }
 

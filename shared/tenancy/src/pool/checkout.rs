@@ -126,6 +126,11 @@ impl Checkout {
         self.engine
     }
 
+    /// The name of the database that it leads to.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
     /// Waits for the connection's turn. Requests own a connection alone, but
     /// may use it from several futures at once.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, DbErr> {

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tenantry_telemetry::database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
@@ -11,7 +12,7 @@ use super::attempt::Attempt;
 use super::checkout::{Checkout, Permits, Seat};
 use super::server::{Queue, Room, Server, Taken};
 use super::{PING_AFTER_IDLE, PING_TIMEOUT, trim};
-use crate::engine::{ConnectSettings, PhysicalConnection, is_crowded, is_refusal};
+use crate::engine::{ConnectSettings, PhysicalConnection, is_crowded, is_refusal, traced};
 use crate::{CheckoutError, Endpoint, Placement};
 
 /// A request for a connection.
@@ -129,12 +130,14 @@ impl Waiter<'_> {
         let Placement { generation, endpoint, database: name, .. } = self.placement;
         let (generation, endpoint, name) = (*generation, endpoint.clone(), name.clone());
         let (database, settings) = (Arc::clone(&self.queue.database), self.settings.clone());
+        // Of the request that waits, though the connection may serve another one.
+        let span = database::connecting(endpoint.engine().name(), &name);
         let opening = self.server.runtime.spawn(async move {
             if let Room::Evicted(connection) = room {
                 connection.close().await;
             }
             let since = Instant::now();
-            let connected = connect(&endpoint, &name, &settings).await;
+            let connected = traced(span, connect(&endpoint, &name, &settings)).await;
             attempt.ended(&connected);
             drop(connecting);
             let connection = connected.map_err(|error| {

@@ -12,7 +12,8 @@ use tenantry_telemetry::propagation;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::steps::{self, StepFailure};
 use super::times::StepTimes;
@@ -20,7 +21,7 @@ use super::{Progress, WorkerSettings};
 use crate::app::{App, lifecycle};
 use crate::domain::{Action, State, Step, Transition, Work, transition};
 use crate::store::entities::{company, provisioning_step};
-use crate::store::provisioning::{self as store, Due, Held};
+use crate::store::provisioning::{self as store, Due, Held, NEVER_TAKEN};
 use crate::store::{StoreError, changes, companies, events, people, plugins, rotations};
 
 /// The event log's name for what the pipeline does.
@@ -36,6 +37,18 @@ pub(super) enum StepEnd {
 
 fn earliest(known: &mut Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) {
     *known = [*known, other].into_iter().flatten().min();
+}
+
+/// The span of work under a lease. The first time somebody waits for it, in the trace of what asked for it; afterwards
+/// it is a trace of its own, with a link to that.
+fn span_of(held: Held, seen: Held, cause: Option<&str>) -> Span {
+    let span = tracing::info_span!(parent: None, "provision", "tenantry.tenant" = %held.company, fence = held.fence);
+    match cause {
+        Some(cause) if seen.fence == NEVER_TAKEN => propagation::set_parent_text(&span, cause),
+        Some(cause) => propagation::link_text(&span, cause),
+        None => {}
+    }
+    span
 }
 
 /// The pipeline's worker in one process.
@@ -92,10 +105,7 @@ impl Worker {
                 continue;
             };
             let worker = self.clone();
-            let span = tracing::info_span!("provision", "tenantry.tenant" = %held.company, fence = held.fence);
-            if let Some(parent) = trace_parent {
-                propagation::set_parent_text(&span, &parent);
-            }
+            let span = span_of(held, seen, trace_parent.as_deref());
             let work = async move {
                 worker.provision(held).await;
                 drop(permit);
@@ -209,7 +219,13 @@ impl Worker {
         let unknown = StepFailure { reason: Reason::Internal, retryable: true };
         let step = Step::named(&row.name).ok_or(StepEnd::Failed(unknown))?;
         let attempt = row.attempts + 1;
-        let span = tracing::info_span!("provisioning step", "otel.name" = row.name, attempt);
+        let span = tracing::info_span!(
+            "provisioning step",
+            "otel.name" = row.name,
+            "otel.status_code" = Empty,
+            "error.type" = Empty,
+            attempt
+        );
         let work = async {
             let limit = self.settings.step_timeout();
             failpoint::reach(&format!("{}:before", row.name))?;
@@ -219,9 +235,13 @@ impl Worker {
             }
             Ok(failpoint::reach(&format!("{}:after", row.name))?)
         };
-        let work = work.instrument(span);
+        let work = work.instrument(span.clone());
         tokio::select! {
-            done = work => done.map_err(StepEnd::Failed),
+            done = work => done.map_err(|failure: StepFailure| {
+                span.record("otel.status_code", "ERROR");
+                span.record("error.type", failure.reason.as_str());
+                StepEnd::Failed(failure)
+            }),
             end = self.keep_lease(held) => Err(end),
         }
     }

@@ -11,7 +11,6 @@ use futures_util::FutureExt;
 use sea_orm::DatabaseTransaction;
 use tenantry_ids::RolloutId;
 use tenantry_rpc::{Error, Shutdown};
-use tenantry_telemetry::propagation;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -19,6 +18,7 @@ use tracing::Instrument;
 
 use super::attempt::{Outcome, Patience, attempt, rehearse};
 use super::create::is_known;
+use super::spans;
 use crate::app::App;
 use crate::store::StoreError;
 use crate::store::claims::{self, Claim};
@@ -163,10 +163,8 @@ impl Engine {
             tracing::warn!(rollout = %id, "a rollout has other migrations than this release; left to replicas that have them");
             return Ok(Part::Unknown);
         }
-        let Some(rollout) = self.rehearsed(rollout).await? else { return Ok(Part::Done) };
-        let span = tracing::info_span!("rollout", "tenantry.rollout" = %id);
-        if let Some(parent) = &rollout.trace_parent {
-            propagation::set_parent_text(&span, parent);
+        if self.rehearsed(rollout).await?.is_none() {
+            return Ok(Part::Done);
         }
         let (ended, mut ends) = mpsc::unbounded_channel();
         let attempts = TaskTracker::new();
@@ -175,7 +173,7 @@ impl Engine {
         loop {
             let turn = Box::pin(self.turn(id, &mut known, &mut ends_seen, shutdown.has_begun())).await?;
             for claimed in turn.claimed {
-                let work = self.work(turn.rollout.clone(), claimed, ended.clone(), &span);
+                let work = self.work(turn.rollout.clone(), claimed, ended.clone());
                 attempts.spawn(work);
             }
             if attempts.is_empty() && ends.is_empty() && (turn.over || shutdown.has_begun()) {
@@ -206,20 +204,16 @@ impl Engine {
         rollout: Arc<Rollout>,
         (target, claim): (Target, Option<Claim>),
         ended: mpsc::UnboundedSender<Outcome>,
-        span: &tracing::Span,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (app, patience) = (self.app.clone(), self.settings.patience());
-        let span = tracing::info_span!(
-            parent: span,
-            "rollout target",
-            "tenantry.tenant" = %target.company_id,
-            attempt = target.attempts
-        );
+        let span = spans::of_target(&rollout, &target);
         let work = async move {
             // A panic is a failure of this target: its lease would be renewed for ever.
             let attempted =
                 AssertUnwindSafe(attempt(&app, &rollout, (target.clone(), claim), &patience)).catch_unwind().await;
-            let _ = ended.send(attempted.unwrap_or_else(|_| Outcome::of_panic(target)));
+            let outcome = attempted.unwrap_or_else(|_| Outcome::of_panic(target));
+            spans::ended(&outcome);
+            let _ = ended.send(outcome);
         };
         work.instrument(span)
     }
@@ -237,7 +231,10 @@ impl Engine {
         }
         let mut failure = None;
         for server in store::servers(self.app.db.raw(), id).await? {
-            if let Err(error) = rehearse(&self.app, &rollout, &server).await {
+            let rehearsing = async {
+                rehearse(&self.app, &rollout, &server).await.inspect_err(|error| spans::failed(error.reason().as_str()))
+            };
+            if let Err(error) = rehearsing.instrument(spans::of_rehearsal(&rollout, &server)).await {
                 failure = Some(format!("the rehearsal on {server} failed: {}: {error}", error.reason()));
                 break;
             }

@@ -9,6 +9,7 @@ mod create;
 mod engine;
 mod look;
 mod policy;
+mod spans;
 
 pub(crate) use control::{cancel, pause, resume, retry_failed};
 pub(crate) use create::{Created, NewRollout, create, take_back};

@@ -4,8 +4,9 @@
 use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
 use tenantry_migration::migrate;
+use tenantry_store::traced;
 
-use super::{MySqlServer, ensure_login, lock};
+use super::{MySqlServer, ensure_login, lock, span};
 use crate::ident::Ident;
 use crate::servers::adoption::{Adoption, note_baseline, survey};
 use crate::servers::{NewTenant, ServerError};
@@ -64,21 +65,15 @@ async fn expect_adoptable(admin: &mut MySqlConnection, name: &Ident) -> Result<(
     if SYSTEM.contains(&name.as_str()) {
         return Err(ServerError::NotAdoptable(format!("{:?} is the server's own", name.as_str())));
     }
-    let found: i64 = sqlx::query_scalar("SELECT count(*) FROM information_schema.schemata WHERE schema_name = ?")
-        .bind(name.as_str())
-        .fetch_one(&mut *admin)
-        .await
-        .map_err(ServerError::refused("looking for the database"))?;
+    let query = "SELECT count(*) FROM information_schema.schemata WHERE schema_name = ?";
+    let looking = sqlx::query_scalar(query).bind(name.as_str()).fetch_one(&mut *admin);
+    let found: i64 = traced(span(query), looking).await.map_err(ServerError::refused("looking for the database"))?;
     if found == 0 {
         return Err(ServerError::NotAdoptable(format!("the server has no database {:?}", name.as_str())));
     }
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables WHERE table_schema = ?",
-    )
-    .bind(name.as_str())
-    .fetch_all(admin)
-    .await
-    .map_err(ServerError::refused("listing the tables"))?;
+    let query = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables WHERE table_schema = ?";
+    let listing = sqlx::query_scalar(query).bind(name.as_str()).fetch_all(admin);
+    let tables: Vec<String> = traced(span(query), listing).await.map_err(ServerError::refused("listing the tables"))?;
     match tables.iter().find(|table| Ident::new(table.as_str()).is_err()) {
         Some(odd) => {
             let message = format!("rights are given table by table, and {odd:?} is no name of a table here; rename it");

@@ -3,8 +3,9 @@
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection, Row};
 use tenantry_migration::{LEDGER, PROGRESS};
+use tenantry_store::traced;
 
-use super::{MySqlServer, execute, lock, user_exists};
+use super::{MySqlServer, execute, lock, span, user_exists};
 use crate::ident::Ident;
 use crate::servers::{NewTenant, ServerError};
 
@@ -61,8 +62,9 @@ pub(super) async fn ensure_login(admin: &mut MySqlConnection, tenant: &NewTenant
 }
 
 pub(super) async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, ServerError> {
-    let row =
-        sqlx::query("SELECT VERSION()").fetch_one(admin).await.map_err(ServerError::refused("reading its version"))?;
+    let query = "SELECT VERSION()";
+    let reading = sqlx::query(query).fetch_one(admin);
+    let row = traced(span(query), reading).await.map_err(ServerError::refused("reading its version"))?;
     let version: String = row.try_get(0).map_err(ServerError::refused("reading its version"))?;
     Ok(version.contains("MariaDB"))
 }
@@ -71,23 +73,22 @@ pub(super) async fn is_mariadb(admin: &mut MySqlConnection) -> Result<bool, Serv
 /// may not yet: a user that may read there. Table by table: there is no grant on
 /// all tables but one.
 pub(super) async fn grant_rows(admin: &mut MySqlConnection, name: &Ident, user: &Ident) -> Result<(), ServerError> {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT CONVERT(t.table_name USING utf8mb4) FROM information_schema.tables t \
-         WHERE t.table_schema = ? AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN (?, ?) \
-         AND NOT EXISTS (SELECT 1 FROM information_schema.table_privileges p WHERE p.grantee = ? \
-         AND p.table_schema = t.table_schema AND p.table_name = t.table_name AND p.privilege_type = 'INSERT') \
-         AND EXISTS (SELECT 1 FROM information_schema.schema_privileges s WHERE s.grantee = ? AND s.table_schema = ? \
-         AND s.privilege_type = 'SELECT')",
-    )
-    .bind(name.as_str())
-    .bind(LEDGER)
-    .bind(PROGRESS)
-    .bind(format!("'{}'@'%'", user.as_str()))
-    .bind(format!("'{}'@'%'", user.as_str()))
-    .bind(pattern(name))
-    .fetch_all(&mut *admin)
-    .await
-    .map_err(ServerError::refused("listing the tables"))?;
+    let query = "SELECT CONVERT(t.table_name USING utf8mb4) FROM information_schema.tables t \
+                 WHERE t.table_schema = ? AND t.table_type = 'BASE TABLE' AND t.table_name NOT IN (?, ?) \
+                 AND NOT EXISTS (SELECT 1 FROM information_schema.table_privileges p WHERE p.grantee = ? \
+                 AND p.table_schema = t.table_schema AND p.table_name = t.table_name AND p.privilege_type = 'INSERT') \
+                 AND EXISTS (SELECT 1 FROM information_schema.schema_privileges s WHERE s.grantee = ? \
+                 AND s.table_schema = ? AND s.privilege_type = 'SELECT')";
+    let grantee = format!("'{}'@'%'", user.as_str());
+    let listing = sqlx::query_scalar(query)
+        .bind(name.as_str())
+        .bind(LEDGER)
+        .bind(PROGRESS)
+        .bind(&grantee)
+        .bind(&grantee)
+        .bind(pattern(name))
+        .fetch_all(&mut *admin);
+    let tables: Vec<String> = traced(span(query), listing).await.map_err(ServerError::refused("listing the tables"))?;
     for table in tables {
         let table = Ident::new(table)?.backticked();
         let grant = format!("GRANT INSERT, UPDATE, DELETE ON {}.{table} TO '{}'@'%'", name.backticked(), user.as_str());

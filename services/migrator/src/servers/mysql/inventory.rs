@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection};
+use tenantry_store::traced;
 
 use super::credentials::{grant_rows, is_mariadb, pattern};
-use super::{MySqlServer, ServerError, drop_with_users, execute, lock, lock_name, try_lock};
+use super::{MySqlServer, ServerError, drop_with_users, execute, lock, lock_name, span, try_lock};
 use crate::ident::{Ident, Prefix};
 use crate::servers::inventory::{FoundDatabase, FoundRole, Inventory};
 
@@ -20,9 +21,10 @@ impl MySqlServer {
         let mut admin = self.connect().await?;
         let mut free = BTreeSet::new();
         for name in names {
-            let query = sqlx::query_scalar("SELECT IS_FREE_LOCK(?)").bind(lock_name(name));
+            let query = "SELECT IS_FREE_LOCK(?)";
+            let looking = sqlx::query_scalar(query).bind(lock_name(name)).fetch_one(&mut admin);
             let answer: Option<i64> =
-                query.fetch_one(&mut admin).await.map_err(ServerError::refused("looking for a lock"))?;
+                traced(span(query), looking).await.map_err(ServerError::refused("looking for a lock"))?;
             if answer == Some(1) {
                 free.insert(name.as_str().to_owned());
             }
@@ -69,11 +71,9 @@ impl MySqlServer {
 
 async fn list(admin: &mut MySqlConnection, prefix: &Prefix) -> Result<Inventory, ServerError> {
     let refused = ServerError::refused;
-    let databases: Vec<String> =
-        sqlx::query_scalar("SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata")
-            .fetch_all(&mut *admin)
-            .await
-            .map_err(refused("listing the databases"))?;
+    let query = "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata";
+    let listing = sqlx::query_scalar(query).fetch_all(&mut *admin);
+    let databases: Vec<String> = traced(span(query), listing).await.map_err(refused("listing the databases"))?;
     // The two keep it in tables of their own.
     let locked = match is_mariadb(admin).await? {
         true => {
@@ -82,22 +82,16 @@ async fn list(admin: &mut MySqlConnection, prefix: &Prefix) -> Result<Inventory,
         false => "SELECT CONVERT(user USING utf8mb4), account_locked = 'Y' FROM mysql.user",
     };
     let query = format!("{locked} WHERE host = '%' AND LEFT(user, CHAR_LENGTH(?)) = ?");
-    let users: Vec<(String, i64)> = sqlx::query_as(AssertSqlSafe(query))
-        .bind(prefix.as_str())
-        .bind(prefix.as_str())
-        .fetch_all(&mut *admin)
-        .await
-        .map_err(refused("listing the users"))?;
-    let reach: Vec<(String, String)> = sqlx::query_as(
-        "SELECT CONVERT(grantee USING utf8mb4), CONVERT(table_schema USING utf8mb4) \
-         FROM information_schema.schema_privileges \
-         WHERE privilege_type = 'SELECT' AND LEFT(grantee, CHAR_LENGTH(?) + 1) = CONCAT('''', ?)",
-    )
-    .bind(prefix.as_str())
-    .bind(prefix.as_str())
-    .fetch_all(admin)
-    .await
-    .map_err(refused("listing what users may read"))?;
+    let within = span(&query);
+    let listing = sqlx::query_as(AssertSqlSafe(query)).bind(prefix.as_str()).bind(prefix.as_str());
+    let users: Vec<(String, i64)> =
+        traced(within, listing.fetch_all(&mut *admin)).await.map_err(refused("listing the users"))?;
+    let query = "SELECT CONVERT(grantee USING utf8mb4), CONVERT(table_schema USING utf8mb4) \
+                 FROM information_schema.schema_privileges \
+                 WHERE privilege_type = 'SELECT' AND LEFT(grantee, CHAR_LENGTH(?) + 1) = CONCAT('''', ?)";
+    let listing = sqlx::query_as(query).bind(prefix.as_str()).bind(prefix.as_str()).fetch_all(admin);
+    let reach: Vec<(String, String)> =
+        traced(span(query), listing).await.map_err(refused("listing what users may read"))?;
 
     let found = |(name, locked)| {
         // Every right is on the database here.

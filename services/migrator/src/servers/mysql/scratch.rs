@@ -1,9 +1,10 @@
 use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
 use tenantry_migration::Run;
+use tenantry_store::traced;
 
 use super::super::scratch::note_leftovers;
-use super::{Goal, MySqlServer, NewTenant, ServerError, drop_with_users, lock, lock_name, try_lock};
+use super::{Goal, MySqlServer, NewTenant, ServerError, drop_with_users, lock, lock_name, span, try_lock};
 use crate::ident::Ident;
 
 /// A session that holds a scratch database's name.
@@ -41,8 +42,9 @@ async fn sweep(admin: &mut MySqlConnection, family: &Ident) -> Result<(), Server
         if try_lock(admin, &name, 0).await? {
             tracing::info!(database = name.as_str(), "dropping a scratch database that was left behind");
             drop_with_users(admin, &name, &[&name]).await?;
-            let unlocked = sqlx::query("DO RELEASE_LOCK(?)").bind(lock_name(&name)).execute(&mut *admin).await;
-            unlocked.map_err(ServerError::refused("unlocking"))?;
+            let query = "DO RELEASE_LOCK(?)";
+            let unlocking = sqlx::query(query).bind(lock_name(&name)).execute(&mut *admin);
+            traced(span(query), unlocking).await.map_err(ServerError::refused("unlocking"))?;
         }
     }
     Ok(())
@@ -53,6 +55,6 @@ async fn named(admin: &mut MySqlConnection, family: &Ident) -> Result<Vec<String
     let query = "SELECT CONVERT(schema_name USING utf8mb4) FROM information_schema.schemata \
                  WHERE LEFT(schema_name, CHAR_LENGTH(?)) = ? \
                  UNION SELECT CONVERT(user USING utf8mb4) FROM mysql.user WHERE LEFT(user, CHAR_LENGTH(?)) = ?";
-    let query = (0..4).fold(sqlx::query_scalar(query), |query, _| query.bind(family.as_str()));
-    query.fetch_all(admin).await.map_err(ServerError::refused("looking for scratch databases"))
+    let listing = (0..4).fold(sqlx::query_scalar(query), |query, _| query.bind(family.as_str()));
+    traced(span(query), listing.fetch_all(admin)).await.map_err(ServerError::refused("looking for scratch databases"))
 }
