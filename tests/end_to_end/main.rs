@@ -27,6 +27,7 @@ mod keys;
 mod kubernetes;
 mod lifecycle;
 mod limits;
+mod logs;
 mod machines;
 mod matrix;
 mod metrics;

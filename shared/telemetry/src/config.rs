@@ -27,7 +27,8 @@ pub struct TelemetryConfig {
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
 
-    /// The share of traces that are kept, 0 to 1, where a caller has not decided.
+    /// The share of traces that are kept, 0 to 1, where a caller has not decided. What fails is kept anyway, and so is
+    /// each database that a rollout comes to.
     #[arg(long, env = "TENANTRY_TRACE_RATIO", default_value_t = 1.0)]
     pub trace_ratio: f64,
 

@@ -90,7 +90,7 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let logs = match config.log_format {
         LogFormat::Pretty => logs.with_target(false).boxed(),
-        LogFormat::Json => logs.json().flatten_event(true).boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).boxed(),
     };
     let spans = tracing_opentelemetry::layer()
         // Busy and idle times are a clock's reading at every poll of every future.

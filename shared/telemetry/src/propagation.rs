@@ -13,6 +13,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// The attribute of everything that is done for one company.
 pub(crate) const TENANT: &str = "tenantry.tenant";
 
+/// The field with the trace's id, which log lines have from their spans. To a span itself it is no news.
+pub(crate) const TRACE: &str = "trace_id";
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Makes the caller's span, as its headers name it, the parent of `span`.
@@ -56,9 +59,20 @@ pub fn concerns(tenant: impl fmt::Display) {
     Span::current().record(TENANT, tracing::field::display(tenant));
 }
 
+/// Names its trace on `span`, which has room for it, for log lines. To be called once its parent and links are set.
+pub fn name_trace(span: &Span) {
+    if let Some(id) = trace_id_of(span) {
+        span.record(TRACE, id);
+    }
+}
+
 /// The current trace's id, as 32 hex digits, if there is a trace.
 pub fn trace_id() -> Option<String> {
-    let context = Span::current().context();
+    trace_id_of(&Span::current())
+}
+
+fn trace_id_of(span: &Span) -> Option<String> {
+    let context = span.context();
     let span = context.span();
     let id = span.span_context().trace_id();
     (id != opentelemetry::TraceId::INVALID).then(|| id.to_string())

@@ -13,8 +13,6 @@ use tenantry_testkit::servers::free_in_a_row;
 
 /// The issuer that all three are told.
 pub(crate) const ISSUER: &str = "https://tenantry.example";
-/// 32 bytes in base64.
-const KEY_ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Three processes to be, on databases of their own.
 pub(crate) struct Deployment {
@@ -28,6 +26,9 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
+    /// The catalog's: 32 bytes in base64.
+    pub(crate) const KEY_ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
     pub(crate) fn on_files() -> anyhow::Result<Self> {
         let first = free_in_a_row(3)?;
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -144,7 +145,7 @@ impl Deployment {
              TENANTRY_SERVICE_KEY_FILE={}\n\
              TENANTRY_TRUSTED_SERVICES_FILE={}\n\
              CATALOG_DATABASE_URL={}\n\
-             CATALOG_KEY_ENCRYPTION_KEY={KEY_ENCRYPTION_KEY}\n\
+             CATALOG_KEY_ENCRYPTION_KEY={}\n\
              CATALOG_DATABASE_SERVERS={server}\n\
              CATALOG_MIGRATOR_ADDRESS=http://{}\n\
              # So that nobody waits for long.\n\
@@ -154,6 +155,7 @@ impl Deployment {
             self.file("catalog.pem").display(),
             self.file("services.json").display(),
             self.central_url(),
+            Self::KEY_ENCRYPTION_KEY,
             self.addresses.migrator,
             if self.public_sign_up { "CATALOG_PUBLIC_SIGN_UP=true" } else { "" },
         );

@@ -20,7 +20,8 @@ use tonic_types::StatusExt as _;
 use crate::matrix::Bytes;
 use crate::migrations::BEFORE;
 use crate::processes::{Deployment, serve};
-use receiver::{Receiver, Span};
+pub(crate) use receiver::Receiver;
+use receiver::Span;
 
 /// The client's own span, in every trace of its.
 const CLIENT_SPAN: &str = "00f067aa0ba902b7";

@@ -50,7 +50,13 @@ impl Span {
 
 /// What the receiver was sent.
 #[derive(Clone, Default)]
-pub(super) struct Receiver(Arc<Mutex<Vec<Span>>>);
+pub(crate) struct Receiver(Arc<Mutex<Sent>>);
+
+#[derive(Default)]
+struct Sent {
+    spans: Vec<Span>,
+    text: String,
+}
 
 #[tonic::async_trait]
 impl TraceService for Receiver {
@@ -58,12 +64,13 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut sent = self.0.lock().unwrap();
+        sent.text += &format!("{:?}\n", request.get_ref());
         for resource in request.into_inner().resource_spans {
             let of_resource = attributes(resource.resource.map(|resource| resource.attributes).unwrap_or_default());
             let service = of_resource.get("service.name").cloned().unwrap_or_default();
             for scope in resource.scope_spans {
-                let spans = scope.spans.into_iter().map(|span| read(span, &service, &scope.schema_url));
-                self.0.lock().unwrap().extend(spans);
+                sent.spans.extend(scope.spans.into_iter().map(|span| read(span, &service, &scope.schema_url)));
             }
         }
         Ok(Response::new(ExportTraceServiceResponse::default()))
@@ -71,7 +78,7 @@ impl TraceService for Receiver {
 }
 
 impl Receiver {
-    pub(super) async fn start(&self) -> anyhow::Result<SocketAddr> {
+    pub(crate) async fn start(&self) -> anyhow::Result<SocketAddr> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let server = tonic::transport::Server::builder().add_service(TraceServiceServer::new(self.clone()));
@@ -79,9 +86,14 @@ impl Receiver {
         Ok(address)
     }
 
+    /// Everything, with the events of spans, as text.
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().text.clone()
+    }
+
     /// All spans, earliest first.
     pub(super) fn spans(&self) -> Vec<Span> {
-        let mut spans = self.0.lock().unwrap().clone();
+        let mut spans = self.0.lock().unwrap().spans.clone();
         spans.sort_by_key(|span| span.started);
         spans
     }

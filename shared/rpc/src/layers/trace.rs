@@ -26,6 +26,7 @@ impl Middleware for Trace {
         let call = CallSpan::of_server(self.service, path, rule.is_some(), is_failure_of_ours);
         let span = call.span().clone();
         propagation::set_parent(&span, request.headers());
+        propagation::name_trace(&span);
         let call = Call::begun(call);
         let answer = async { with_details(next.run(request).await) };
         call.answered(answer.instrument(span).await, streams)

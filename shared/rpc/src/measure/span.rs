@@ -28,6 +28,7 @@ impl CallSpan {
             "rpc.response.status_code" = Empty,
             "error.type" = Empty,
             "tenantry.service" = service,
+            trace_id = Empty,
             "tenantry.tenant" = Empty,
             "tenantry.caller" = Empty,
         );

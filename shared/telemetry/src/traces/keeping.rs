@@ -11,7 +11,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use crate::database;
-use crate::propagation::TENANT;
+use crate::propagation::{TENANT, TRACE};
 
 /// Spans of one trace that wait for its end here. A longer trace goes in parts of so many.
 const MAX_WAITING: usize = 512;
@@ -71,8 +71,8 @@ impl<P: SpanProcessor> Keeping<P> {
             if !span.span_context.is_sampled() {
                 continue;
             }
-            // Of a caller's own and the one that the call is about, the latter.
-            span.attributes.retain(|attribute| attribute.key.as_str() != TENANT);
+            // Of a caller's own tenant and the one that the call is about, the latter is left.
+            span.attributes.retain(|attribute| ![TENANT, TRACE].contains(&attribute.key.as_str()));
             if let Some(tenant) = tenants.of_span(span.span_context.span_id()) {
                 span.attributes.push(KeyValue::new(TENANT, tenant.clone()));
             }

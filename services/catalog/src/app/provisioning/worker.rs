@@ -42,12 +42,19 @@ fn earliest(known: &mut Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) {
 /// The span of work under a lease. The first time somebody waits for it, in the trace of what asked for it; afterwards
 /// it is a trace of its own, with a link to that.
 fn span_of(held: Held, seen: Held, cause: Option<&str>) -> Span {
-    let span = tracing::info_span!(parent: None, "provision", "tenantry.tenant" = %held.company, fence = held.fence);
+    let span = tracing::info_span!(
+        parent: None,
+        "provision",
+        "tenantry.tenant" = %held.company,
+        fence = held.fence,
+        trace_id = Empty
+    );
     match cause {
         Some(cause) if seen.fence == NEVER_TAKEN => propagation::set_parent_text(&span, cause),
         Some(cause) => propagation::link_text(&span, cause),
         None => {}
     }
+    propagation::name_trace(&span);
     span
 }
 

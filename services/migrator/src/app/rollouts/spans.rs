@@ -17,6 +17,7 @@ pub(super) fn of_rehearsal(rollout: &Rollout, server: &str) -> Span {
         "error.type" = Empty,
         "tenantry.rollout" = %rollout.id,
         "tenantry.database_server" = server,
+        trace_id = Empty,
     );
     linked(span, rollout)
 }
@@ -30,6 +31,7 @@ pub(super) fn of_target(rollout: &Rollout, target: &Target) -> Span {
         "tenantry.rollout" = %rollout.id,
         "tenantry.tenant" = %target.company_id,
         attempt = target.attempts,
+        trace_id = Empty,
     );
     linked(span, rollout)
 }
@@ -38,6 +40,7 @@ fn linked(span: Span, rollout: &Rollout) -> Span {
     if let Some(cause) = &rollout.trace_parent {
         propagation::link_text(&span, cause);
     }
+    propagation::name_trace(&span);
     span
 }
 
