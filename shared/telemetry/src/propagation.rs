@@ -25,6 +25,11 @@ pub fn set_parent(span: &Span, headers: &HeaderMap) {
     let _ = span.set_parent(parent);
 }
 
+/// Whether the headers of a call name a trace.
+pub fn is_named_by(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRACEPARENT)
+}
+
 /// Writes the current span into the headers of a call to another service.
 pub fn inject(headers: &mut HeaderMap) {
     let context = Span::current().context();

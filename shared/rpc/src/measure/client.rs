@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use http::Uri;
 use tenantry_telemetry::metrics::{self, Histogram, KeyValue};
+use tenantry_telemetry::propagation;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport;
 use tower::Service;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::ending::{Call, Measured, Watch};
 use super::method::Method;
@@ -128,7 +129,12 @@ impl Service<http::Request<Body>> for ServiceChannel {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let path = request.uri().path();
-        let span = CallSpan::of_client(path, &self.peer.address, self.peer.port, is_error);
+        // A caller that names the trace itself has spans of its own.
+        let is_traced = Span::current().is_none() && propagation::is_named_by(request.headers());
+        let span = match is_traced {
+            true => CallSpan::none(is_error),
+            false => CallSpan::of_client(path, &self.peer.address, self.peer.port, is_error),
+        };
         let within = span.span().clone();
         let measured = self.measuring.as_ref().map(|measuring| measuring.begin(path));
         let call = Call::begun(Made { span, measured });

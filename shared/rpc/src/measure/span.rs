@@ -53,6 +53,11 @@ impl CallSpan {
         Self { span, is_error }
     }
 
+    /// Of a call that is somebody else's to trace.
+    pub(crate) fn none(is_error: fn(Code) -> bool) -> Self {
+        Self { span: Span::none(), is_error }
+    }
+
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }
