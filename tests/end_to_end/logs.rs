@@ -18,7 +18,7 @@ use tenantry_testkit::process::Process;
 use tenantry_testkit::sandbox::Engine;
 use tonic_types::StatusExt as _;
 
-use crate::processes::{Deployment, psql, serve};
+use crate::processes::{Deployment, psql};
 use crate::support::reason;
 use crate::traces::Receiver;
 
@@ -42,16 +42,11 @@ impl World {
         let endpoint = format!("http://{}", receiver.start().await?);
         let deployment = Deployment::on(Engine::Postgres)?;
         deployment.prepare().await?;
-        let telling = |mut command: Command| {
-            command.env("TENANTRY_LOG", "trace").env("TENANTRY_LOG_FORMAT", "json");
-            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
-            serve(command)
+        let telling = |command: &mut Command| {
+            command.env("TENANTRY_LOG", "trace,h2=trace,hyper=trace,tonic=trace,sqlx=trace,sea_orm=trace");
+            command.env("TENANTRY_LOG_FORMAT", "json").env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
         };
-        let processes = vec![
-            telling(deployment.catalog()?).await?,
-            telling(deployment.migrator()?).await?,
-            telling(deployment.crm()?).await?,
-        ];
+        let processes = deployment.serve_all(telling).await?;
         let credential = std::fs::read_to_string(deployment.file("operator-credential"))?.trim().to_owned();
         let mut secrets = vec![
             ("a password", PASSWORD.to_owned()),

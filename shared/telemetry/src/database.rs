@@ -57,11 +57,10 @@ pub fn connecting(system: &'static str, namespace: &str) -> Span {
 
 /// Notes on one of these spans that it failed, with the database's own code for it, such as an SQLSTATE.
 pub fn failed(span: &Span, code: Option<&str>) {
-    span.record("otel.status_code", "ERROR");
     if let Some(code) = code {
         span.record("db.response.status_code", code);
     }
-    span.record("error.type", code.unwrap_or(OTHER));
+    crate::failed(span, code.unwrap_or(OTHER));
 }
 
 /// What a statement does to what, without anything that differs between two of its kind: `SELECT people companies`.

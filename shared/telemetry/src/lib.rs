@@ -21,6 +21,8 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Span;
+use tracing_subscriber::filter::FilterExt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -76,8 +78,9 @@ pub struct Telemetry {
 /// `service.name`. Once per process, on its tokio runtime, and before anything
 /// that is measured.
 pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
-    let filter = EnvFilter::try_new(format!("{NOT_LOGGED},{}", config.log_filter))
-        .map_err(|source| TelemetryError::Filter { filter: config.log_filter.clone(), source })?;
+    let filter = EnvFilter::try_new(&config.log_filter)
+        .map_err(|source| TelemetryError::Filter { filter: config.log_filter.clone(), source })?
+        .and(EnvFilter::new(MOST_LOGGED));
     let resource = Resource::builder()
         .with_service_name(service)
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -110,11 +113,16 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
     Ok(Telemetry { tracing, metrics })
 }
 
-/// What no filter brings into a log unless it names it. Libraries that carry headers and statements tell them at their
-/// lower levels, with tokens and values; spans of statements are for traces, and a line says whose call it is of
-/// without them.
-const NOT_LOGGED: &str = "h2=info,hyper=info,hyper_util=info,tonic=info,tower=info,rustls=info,sqlx=warn,sea_orm=warn,\
-                          opentelemetry=info,tenantry_telemetry::database=off";
+/// More than this no filter brings into a log. Libraries that carry headers and statements tell them at their lower
+/// levels, with tokens and values; spans of statements are for traces, and a line says whose call it is of without them.
+const MOST_LOGGED: &str = "trace,h2=info,hyper=info,hyper_util=info,tonic=info,tower=info,rustls=info,sqlx=warn,\
+                           sea_orm=warn,opentelemetry=info,tenantry_telemetry::database=off";
+
+/// Notes on a span, which has room for it, that it failed in this way: a code or a reason, of which there are few.
+pub fn failed(span: &Span, kind: &str) {
+    span.record("otel.status_code", "ERROR");
+    span.record("error.type", kind);
+}
 
 impl Telemetry {
     /// Where metrics are served, if they are; the port is the real one where 0 was asked for.

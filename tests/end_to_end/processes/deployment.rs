@@ -132,6 +132,16 @@ impl Deployment {
         Ok(())
     }
 
+    /// All three, serving, each with what `set` adds to its command.
+    pub(crate) async fn serve_all(&self, set: impl Fn(&mut Command)) -> anyhow::Result<Vec<Process>> {
+        let mut processes = Vec::new();
+        for mut command in [self.catalog()?, self.migrator()?, self.crm()?] {
+            set(&mut command);
+            processes.push(serve(command).await?);
+        }
+        Ok(processes)
+    }
+
     /// `catalog serve`, by an env file.
     pub(crate) fn catalog(&self) -> anyhow::Result<Command> {
         let server = match self.companies() {

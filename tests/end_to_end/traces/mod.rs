@@ -19,7 +19,7 @@ use tonic_types::StatusExt as _;
 
 use crate::matrix::Bytes;
 use crate::migrations::BEFORE;
-use crate::processes::{Deployment, serve};
+use crate::processes::Deployment;
 pub(crate) use receiver::Receiver;
 use receiver::Span;
 
@@ -45,15 +45,10 @@ impl World {
             engine => Deployment::on(engine)?,
         };
         deployment.prepare().await?;
-        let sending = |mut command: Command| {
+        let sending = |command: &mut Command| {
             command.env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint).env("TENANTRY_TRACE_RATIO", "0");
-            serve(command)
         };
-        let processes = vec![
-            sending(deployment.catalog()?).await?,
-            sending(deployment.migrator()?).await?,
-            sending(deployment.crm()?).await?,
-        ];
+        let processes = deployment.serve_all(sending).await?;
         let operator = deployment.operator().await?;
         Ok(Self { deployment, processes, receiver, operator })
     }

@@ -67,8 +67,7 @@ impl Watch for CallSpan {
     fn ended(&mut self, code: Code) {
         self.span.record("rpc.response.status_code", name_of(code));
         if (self.is_error)(code) {
-            self.span.record("error.type", name_of(code));
-            self.span.record("otel.status_code", "ERROR");
+            tenantry_telemetry::failed(&self.span, name_of(code));
         }
     }
 }

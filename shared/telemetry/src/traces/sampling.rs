@@ -10,8 +10,7 @@ pub(super) const ALWAYS: &str = "tenantry.rollout";
 const STATEMENT: [&str; 2] = ["db.system", "db.system.name"];
 
 /// Follows the parent, or what has caused it; of other traces that begin here it keeps a share by their ids, and every
-/// rollout's. A statement that
-/// is nobody's (a look for work, twice a second) begins none.
+/// rollout's. A statement that is nobody's (a look for work, twice a second) begins none.
 #[derive(Debug, Clone)]
 pub(super) struct Share {
     parent_or_share: Sampler,

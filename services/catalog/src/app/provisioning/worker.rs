@@ -245,8 +245,7 @@ impl Worker {
         let work = work.instrument(span.clone());
         tokio::select! {
             done = work => done.map_err(|failure: StepFailure| {
-                span.record("otel.status_code", "ERROR");
-                span.record("error.type", failure.reason.as_str());
+                tenantry_telemetry::failed(&span, failure.reason.as_str());
                 StepEnd::Failed(failure)
             }),
             end = self.keep_lease(held) => Err(end),

@@ -46,9 +46,7 @@ fn linked(span: Span, rollout: &Rollout) -> Span {
 
 /// Notes on the current span that it failed for this reason.
 pub(super) fn failed(reason: &str) {
-    let span = Span::current();
-    span.record("otel.status_code", "ERROR");
-    span.record("error.type", reason);
+    tenantry_telemetry::failed(&Span::current(), reason);
 }
 
 /// As [`failed`], where an attempt did.
