@@ -7,6 +7,8 @@ pub mod demo;
 mod folder;
 mod instance;
 pub mod operator;
+mod service_config;
 
 pub use folder::{DataFolder, FolderError};
 pub use instance::{Addresses, Beside, Databases, Instance, InstanceConfig, Server, Tuning};
+pub use service_config::service_config;

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use migrator::CentralUrls;
 use tenantry::demo::{Demo, Services};
 use tenantry::operator::{self, Connection, Exit, Format, OperatorCommand};
-use tenantry::{Addresses, Beside, DataFolder, Databases, Instance, InstanceConfig, Tuning};
+use tenantry::{Addresses, Beside, DataFolder, Databases, Instance, InstanceConfig, Tuning, service_config};
 use tenantry_rpc::probe::Patience;
 use tenantry_rpc::{StopSignals, command};
 use tenantry_telemetry::TelemetryConfig;
@@ -44,6 +44,8 @@ enum Command {
     },
     /// Asks the instance at --address and --port whether it is healthy: 0 if all of it is, 1 if not.
     Health(Patience),
+    /// Prints gRPC's service config of all services: load balancing, health checks, and retries of what only reads.
+    ServiceConfig,
     #[command(flatten)]
     Operator(Box<OperatorCommand>),
 }
@@ -88,6 +90,7 @@ impl Arguments {
             Some(Command::Demo(demo)) => self.serve.demo(demo, &self.connection, self.format).await.map(ExitCode::from),
             Some(Command::MigrateCentral { urls }) => migrate_central(&urls).await,
             Some(Command::Health(patience)) => self.serve.health(&patience).await,
+            Some(Command::ServiceConfig) => print_service_config(),
             Some(Command::Operator(command)) => {
                 let connection = self.serve.complete(self.connection)?;
                 operate(*command, connection, self.format).await
@@ -103,6 +106,11 @@ async fn migrate_central(urls: &CentralUrls) -> anyhow::Result<ExitCode> {
     for report in migrator::migrate_central(urls).await? {
         println!("{report}");
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_service_config() -> anyhow::Result<ExitCode> {
+    println!("{:#}", service_config()?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,10 +2,11 @@
 
 use anyhow::Context as _;
 use prost_reflect::FileDescriptor;
+use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use tenantry_api::access::{AccessRules, descriptor_pool, pool_of};
 use tenantry_rpc::{Kind, Reason};
 
-use super::{Breach, hold, screaming};
+use super::{Breach, hold, root, screaming};
 
 /// Reasons that no proto comment speaks of. They belong into the list of what any call can get, in `access.proto`.
 const UNSPOKEN: &[&str] = &[];
@@ -31,6 +32,37 @@ fn every_rpc_says_who_may_call_it_and_how_it_fails() -> anyhow::Result<()> {
         }
     }
     hold("Every RPC says who may call it and how it fails.", breaches, &[]);
+    Ok(())
+}
+
+/// By which stock clients know what they may retry.
+#[test]
+fn what_only_reads_says_so() -> anyhow::Result<()> {
+    const READS: [&str; 6] = ["Get", "List", "Search", "Watch", "Resolve", "Export"];
+    let example = pool_of(notes::DESCRIPTORS)?;
+    let ours = descriptor_pool()?.services().chain(example.services());
+    let methods: Vec<_> = ours.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    let breaches = methods.iter().filter_map(|method| {
+        let options = method.method_descriptor_proto().options.as_ref();
+        let level = options.map(|options| options.idempotency_level()).unwrap_or_default();
+        let reads = READS.iter().any(|verb| method.name().starts_with(verb));
+        let problem = match (reads, level) {
+            (true, IdempotencyLevel::NoSideEffects) | (false, IdempotencyLevel::IdempotencyUnknown) => return None,
+            (true, _) => "its name says that it only reads, and its idempotency_level is not NO_SIDE_EFFECTS",
+            (false, _) => "its name does not say that it only reads, as its idempotency_level does",
+        };
+        Some(Breach::new(method.full_name(), problem))
+    });
+    hold("What only reads says so.", breaches.collect(), &[]);
+    Ok(())
+}
+
+#[test]
+fn the_published_service_config_is_the_contracts() -> anyhow::Result<()> {
+    let published: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(root().join("proto/service_config.json"))?)?;
+    let now = tenantry::service_config()?;
+    assert!(published == now, "`tenantry service-config > proto/service_config.json` writes it as it has to be");
     Ok(())
 }
 

@@ -25,11 +25,11 @@ use super::tls::TlsArguments;
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Operator")]
 pub struct Connection {
-    /// The catalog. Without it: the instance at --address and --port.
+    /// The catalog, one address or several with commas between. Without it: the instance at --address and --port.
     #[arg(long, env = "TENANTRY_CATALOG_ADDRESS", global = true)]
     pub catalog_address: Option<String>,
 
-    /// The migrator. Without it: the instance at --address and --port.
+    /// The migrator, likewise. Without it: the instance at --address and --port.
     #[arg(long, env = "TENANTRY_MIGRATOR_ADDRESS", global = true)]
     pub migrator_address: Option<String>,
 
