@@ -80,14 +80,14 @@ class Refused(Exception):
 
 
 class Service:
-    """One server, known by its address alone."""
+    """One service, known by its address alone."""
 
-    def __init__(self, address, files=()):
+    def __init__(self, address, files=(), options=()):
         if files:
             ca, cert, key = (pathlib.Path(file).read_bytes() for file in files)
-            self.channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert))
+            self.channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options)
         else:
-            self.channel = grpc.insecure_channel(address)
+            self.channel = grpc.insecure_channel(address, options)
         self.pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
 
     def call(self, path, body, token=None):

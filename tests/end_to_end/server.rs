@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,10 @@ use tenantry_api::catalog::v1::{
 };
 use tenantry_rpc::auth::{KeyError, KeySource, TrustedServices, Verifier, VerifierSettings, VerifyingKey};
 use tenantry_rpc::client::{self, ServiceChannel};
-use tenantry_rpc::server::{Mode, ServerBuilder, ServerConfig, listen};
+use tenantry_rpc::server::{Contact, Mode, ServerBuilder, ServerConfig, listen};
 use tenantry_rpc::{Reason, Shutdown, SystemClock, current_origin};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -35,6 +37,8 @@ enum Handler {
     Panic,
     /// Says that it is there, and waits until it may leave.
     Wait(Gate),
+    /// Counts.
+    Count(Arc<AtomicUsize>),
     /// Writes down which connection a call came over. The first one waits until it may leave.
     Note(Arc<Mutex<HashSet<String>>>, Gate),
 }
@@ -68,6 +72,9 @@ impl KeyService for Handler {
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<GetJwksResponse>, Status> {
         match self {
             Handler::Answer => {}
+            Handler::Count(calls) => {
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
             Handler::Panic => panic!("as the test asked"),
             Handler::Note(connections, gate) => {
                 let origin = current_origin().expect("a call from somewhere").to_string();
@@ -118,6 +125,7 @@ impl KeySource for NoKeys {
 }
 
 struct Running {
+    address: String,
     channel: ServiceChannel,
     shutdown: Shutdown,
     served: JoinHandle<()>,
@@ -125,19 +133,27 @@ struct Running {
 
 impl Running {
     async fn start(handler: Handler, change: impl FnOnce(&mut ServerConfig)) -> anyhow::Result<Self> {
+        Self::start_with(handler, change, |server| server).await
+    }
+
+    async fn start_with(
+        handler: Handler,
+        change: impl FnOnce(&mut ServerConfig),
+        more: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> anyhow::Result<Self> {
         let mut config = ServerConfig::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Mode::Dev);
         change(&mut config);
         let settings = VerifierSettings { issuer: "test".into(), audience: "test".into(), remembered_tokens: 10 };
         let verifier = Verifier::new(settings, Arc::new(NoKeys), TrustedServices::default(), Arc::new(SystemClock));
         let listener = listen(&config).await?;
-        let server = ServerBuilder::new("test", config)
-            .service(KeyServiceServer::new(handler))
+        let server = more(ServerBuilder::new("test", config).service(KeyServiceServer::new(handler)))
             .build(Arc::new(verifier), listener)
             .await?;
-        let channel = client::open(&format!("http://{}", server.address()?), "test", None)?;
+        let address = format!("http://{}", server.address()?);
+        let channel = client::open(&address, "test", None)?;
         let shutdown = Shutdown::new();
         let served = tokio::spawn(server.serve(shutdown.clone()));
-        Ok(Self { channel, shutdown, served })
+        Ok(Self { address, channel, shutdown, served })
     }
 
     async fn call(&self) -> Result<Response<GetJwksResponse>, Status> {
@@ -257,4 +273,45 @@ async fn an_unknown_method_is_unimplemented_with_a_reason() -> anyhow::Result<()
     assert_eq!(status.code(), Code::Unimplemented);
     assert_eq!(reason::<()>(Err(status)), Some(Reason::UnknownMethod));
     running.stop().await
+}
+
+/// One that is not ready, or not there, gets no calls while another serves; and every one that serves gets its share.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_go_in_turn_to_every_replica_that_serves() -> anyhow::Result<()> {
+    let (ready, contact) = watch::channel(Contact::Never);
+    let calls: [Arc<AtomicUsize>; 3] = Default::default();
+    let count = |at: usize| Handler::Count(calls[at].clone());
+    let counted = || calls.each_ref().map(|calls| calls.swap(0, Ordering::Relaxed));
+    let (first, second) = (Running::start(count(0), |_| ()).await?, Running::start(count(1), |_| ()).await?);
+    let third = Running::start_with(count(2), |_| (), |server| server.depends_on("test.other", contact)).await?;
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let all = [&first.address, &second.address, &third.address, &format!("http://{}", nobody.local_addr()?)];
+    let all = all.map(String::as_str).join(",");
+    drop(nobody);
+    let channel = client::open(&all, "test", None)?;
+    let call_often = async |times: usize| {
+        for _ in 0..times {
+            KeyServiceClient::new(channel.clone()).get_jwks(GetJwksRequest {}).await?;
+        }
+        Ok::<_, Status>(())
+    };
+
+    call_often(20).await?;
+    let [one, two, three] = counted();
+    assert_eq!((one + two, three), (20, 0));
+    assert!(one.abs_diff(two) <= 4, "{one} and {two}");
+
+    // It is asked again when there is no other, and at the latest when its pause is over.
+    first.stop().await?;
+    call_often(5).await?;
+    assert_eq!(counted(), [0, 5, 0]);
+    second.stop().await?;
+    call_often(5).await?;
+    assert_eq!(counted(), [0, 0, 5], "it is better than nobody");
+    ready.send(Contact::Kept)?;
+    call_often(5).await?;
+    assert_eq!(counted(), [0, 0, 5]);
+    third.stop().await?;
+    assert_eq!(call_often(1).await.expect_err("nobody is there").code(), Code::Unavailable);
+    Ok(())
 }

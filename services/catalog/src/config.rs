@@ -60,7 +60,8 @@ pub struct CatalogConfig {
     #[allow(missing_docs)]
     pub issuers: IssuerSettings,
 
-    /// The address of the migrator.
+    /// The address of the migrator; of several replicas with commas between them, and each that its name has takes its
+    /// turn.
     #[arg(long, env = "CATALOG_MIGRATOR_ADDRESS", default_value = "http://127.0.0.1:50052")]
     pub migrator_address: String,
 

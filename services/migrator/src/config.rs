@@ -29,7 +29,8 @@ pub struct MigratorConfig {
     #[allow(missing_docs)]
     pub identity: ServiceKeyFiles,
 
-    /// The address of the catalog, whose keys verify operators' tokens.
+    /// The address of the catalog, whose keys verify operators' tokens; of several replicas with commas between them, and
+    /// each that its name has takes its turn.
     #[arg(long, env = "TENANTRY_CATALOG_ADDRESS", default_value = "http://127.0.0.1:50051")]
     pub catalog_address: String,
 

@@ -1,34 +1,27 @@
 //! The way to another service of ours: every hop carries the deadline, the trace
 //! and this service's identity.
 
+mod connection;
+mod places;
+mod target;
 mod unsent;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::Uri;
 use tenantry_telemetry::propagation;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
 use crate::Error;
 use crate::auth::ServiceIdentity;
 pub use crate::measure::ServiceChannel;
 use crate::tls::ClientTls;
+use places::Places;
+use target::Target;
 pub(crate) use unsent::Unsent;
-
-/// Where https is, if an address does not say.
-const HTTPS_PORT: u16 = 443;
-/// How long a connection to a service may take, with its handshake.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a quiet connection is pinged, so that a dead peer is noticed.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// How long a ping may stay unanswered: gRPC's own default. Less ends healthy connections of a busy machine.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An address that cannot be called.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +31,6 @@ pub enum AddressError {
     Form {
         /// What was given.
         address: String,
-        /// Why.
-        #[source]
-        source: Option<tonic::transport::Error>,
     },
     /// TLS cannot be spoken with it.
     #[error("{address:?} cannot be called over TLS: {problem}")]
@@ -62,72 +52,45 @@ pub enum AddressError {
     Nobody(String),
 }
 
-/// A channel to the service `audience` at `address`, connected when first used
-/// and again whenever it was lost. `identity` signs the calls; without one they
-/// are anonymous. In plaintext: [`open_with`] takes `https` too.
+/// A channel to the service `audience` at `addresses`, one or several with commas
+/// between them, connected when first used and again whenever it was lost. Every
+/// address of their names takes its turn. `identity` signs the calls; without one
+/// they are anonymous. In plaintext: [`open_with`] takes `https` too.
 pub fn open(
-    address: &str,
+    addresses: &str,
     audience: impl Into<Arc<str>>,
     identity: Option<Arc<ServiceIdentity>>,
 ) -> Result<ServiceChannel, AddressError> {
-    channel(address, audience.into(), identity, None)
+    channel(addresses, audience.into(), identity, None)
 }
 
-/// As [`open`], with what TLS is spoken with where the address is an `https` one.
+/// As [`open`], with what TLS is spoken with where an address is an `https` one.
 pub fn open_with(
     tls: &Arc<ClientTls>,
-    address: &str,
+    addresses: &str,
     audience: impl Into<Arc<str>>,
     identity: Option<Arc<ServiceIdentity>>,
 ) -> Result<ServiceChannel, AddressError> {
-    channel(address, audience.into(), identity, Some(tls))
+    channel(addresses, audience.into(), identity, Some(tls))
 }
 
-#[allow(clippy::disallowed_methods)] // The one place that opens channels.
 fn channel(
-    address: &str,
+    addresses: &str,
     audience: Arc<str>,
     identity: Option<Arc<ServiceIdentity>>,
     tls: Option<&Arc<ClientTls>>,
 ) -> Result<ServiceChannel, AddressError> {
-    let form = |source| AddressError::Form { address: address.to_owned(), source };
-    let uri: Uri = address.parse().map_err(|_| form(None))?;
-    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return Err(form(None)) };
-    let channel = match (scheme, tls) {
-        ("https", Some(tls)) => {
-            let port = uri.port_u16().unwrap_or(HTTPS_PORT);
-            let refused = |problem: String| AddressError::Tls { address: address.to_owned(), problem };
-            let connector = tls.connector(host, port, &audience).map_err(|error| refused(error.to_string()))?;
-            // To tonic the connection is made already: it must not speak TLS within it.
-            let inner = Endpoint::from_shared(format!("http://{host}:{port}")).map_err(|source| form(Some(source)))?;
-            tuned(inner).origin(uri.clone()).connect_with_connector_lazy(connector)
-        }
-        ("https", None) => {
-            let problem = "nothing is known of whom to trust".to_owned();
-            return Err(AddressError::Tls { address: address.to_owned(), problem });
-        }
-        ("http", Some(tls)) if !tls.allows_plaintext_to(host) => {
-            return Err(AddressError::Plaintext(address.to_owned()));
-        }
-        ("http", Some(tls)) if identity.is_none() && tls.needs_certificate() => {
+    let target = |address: &str| {
+        let target = Target::parse(address.trim(), &audience, tls)?;
+        if identity.is_none() && !target.speaks_tls() && tls.is_some_and(|tls| tls.needs_certificate()) {
             return Err(AddressError::Nobody(address.to_owned()));
         }
-        ("http", _) => {
-            tuned(Endpoint::from_shared(address.to_owned()).map_err(|source| form(Some(source)))?).connect_lazy()
-        }
-        _ => return Err(form(None)),
+        Ok(target)
     };
-    let channel = InterceptedService::new(Unsent::again(channel), Hop { audience, identity });
-    Ok(ServiceChannel::new(channel, &uri))
-}
-
-fn tuned(endpoint: Endpoint) -> Endpoint {
-    endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
+    let targets = addresses.split(',').map(target).collect::<Result<Vec<_>, _>>()?;
+    let peer = targets.first().map(Target::peer).unwrap_or_default();
+    let channel = Unsent::again(Places::new(targets, Box::new(target::by_the_system)));
+    Ok(ServiceChannel::new(InterceptedService::new(channel, Hop { audience, identity }), peer))
 }
 
 /// A request to another service that ends at `deadline`.

@@ -47,7 +47,8 @@ pub struct TenantServiceConfig {
     #[allow(missing_docs)]
     pub limits: LimitConfig,
 
-    /// The address of the catalog, which knows the tenants and the keys of their tokens.
+    /// The address of the catalog, which knows the tenants and the keys of their tokens; of several replicas with commas
+    /// between them, and each that its name has takes its turn.
     #[arg(long, env = "TENANTRY_CATALOG_ADDRESS", default_value = "http://127.0.0.1:50051")]
     pub catalog_address: String,
 

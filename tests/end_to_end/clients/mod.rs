@@ -2,7 +2,7 @@
 
 mod buf;
 mod pasted;
-mod python;
+pub(crate) mod python;
 
 pub(crate) use python::tour;
 

@@ -1,5 +1,6 @@
 //! Python's grpcio: `tests/clients/tour.py`.
 
+use std::path::Path;
 use std::process::Command;
 
 use tenantry_testkit::process::run;
@@ -18,9 +19,14 @@ async fn python_takes_the_tour(sandbox: &Sandbox) -> anyhow::Result<()> {
 }
 
 pub(crate) fn tour() -> anyhow::Result<Command> {
+    script("tour.py")
+}
+
+/// A script of `tests/clients`.
+pub(crate) fn script(name: &str) -> anyhow::Result<Command> {
     let mut python = command(tool("TENANTRY_TEST_PYTHON")?);
     // -B: leave no compiled files beside the script.
-    python.arg("-B").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/clients/tour.py"));
+    python.arg("-B").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name));
     python.env("PYTHONIOENCODING", "utf-8");
     Ok(python)
 }

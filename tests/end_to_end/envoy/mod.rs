@@ -2,6 +2,8 @@
 
 mod proxy;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tenantry_api::catalog::v1::event_service_client::EventServiceClient;
@@ -16,7 +18,8 @@ use tenantry_testkit::actors::{Actor, Bearer, Operator, Owner, PASSWORD, Strange
 use tenantry_testkit::sandbox::{Engine, OnServer, Sandbox, Tuning};
 use tonic::{Code, Status};
 
-use self::proxy::{Envoy, eventually};
+use self::proxy::eventually;
+pub(crate) use self::proxy::{Behind, Envoy};
 use crate::keys::{algorithm, import_rs256, kid};
 use crate::matrix::forge::{self, ACCESS, Key};
 use crate::support::{fields, per_engine, reason};
@@ -64,6 +67,23 @@ async fn calls_and_streams_pass_with_their_errors(sandbox: &Sandbox) -> anyhow::
     }
     drop(stream);
     assert_eq!(events.watch_events(watch()).await.expect_err("a refusal").code(), Code::Unauthenticated);
+
+    // A stream lasts until its caller's deadline, and ends with the reason.
+    let mut soon = operator.request(WatchEventsRequest::default());
+    soon.set_timeout(Duration::from_secs(2));
+    let mut stream = events.watch_events(soon).await?.into_inner();
+    let ended = loop {
+        match stream.message().await {
+            Ok(message) => message.context("the stream has ended")?,
+            Err(status) => break status,
+        };
+    };
+    assert_eq!(
+        (ended.code(), reason_of(&ended)),
+        (Code::DeadlineExceeded, Some(Reason::DeadlineExceeded)),
+        "{ended:?}"
+    );
+
     let service = Bearer(sandbox.service_token("crm", "catalog")?);
     let resolve = ResolveTenantRequest { company_id: owner.company.id.clone() };
     let mut directory = TenantDirectoryServiceClient::new(envoy.channel("catalog")?);

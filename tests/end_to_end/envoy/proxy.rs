@@ -18,8 +18,16 @@ use crate::clients::{command, tool};
 const BOUND: Duration = Duration::from_secs(60);
 const CONFIGURATION: &str = include_str!("../../../deploy/envoy/envoy.yaml");
 
+/// What an Envoy is in front of.
+pub(crate) struct Behind {
+    /// Every replica's address.
+    pub(crate) catalogs: Vec<SocketAddr>,
+    pub(crate) crms: Vec<SocketAddr>,
+    pub(crate) issuer: String,
+}
+
 /// A running Envoy.
-pub(super) struct Envoy {
+pub(crate) struct Envoy {
     process: Process,
     front: SocketAddr,
     admin: SocketAddr,
@@ -27,11 +35,18 @@ pub(super) struct Envoy {
 }
 
 impl Envoy {
-    /// In front of a sandbox, ready to take calls. It keeps the key set for a second.
+    /// In front of a sandbox.
     pub(super) async fn before(sandbox: &Sandbox) -> anyhow::Result<Self> {
-        let (folder, at) = (tempfile::tempdir()?, sandbox.addresses());
+        let at = sandbox.addresses();
+        let issuer = format!("http://{}", at.catalog);
+        Self::in_front_of(&Behind { catalogs: vec![at.catalog], crms: vec![at.crm], issuer }).await
+    }
+
+    /// Ready to take calls. It keeps the key set for a second.
+    pub(crate) async fn in_front_of(behind: &Behind) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
         let (configuration, admin) = (folder.path().join("envoy.yaml"), folder.path().join("admin"));
-        std::fs::write(&configuration, filled_in(at.catalog, at.crm)?)?;
+        std::fs::write(&configuration, filled_in(behind)?)?;
         let mut envoy = command(tool("TENANTRY_TEST_ENVOY")?);
         envoy.arg("--config-path").arg(&configuration).arg("--admin-address-path").arg(&admin);
         // An admin port of the test's own is no part of what users take over.
@@ -48,7 +63,7 @@ impl Envoy {
     }
 
     /// A channel to a service through it.
-    pub(super) fn channel(&self, service: &'static str) -> anyhow::Result<ServiceChannel> {
+    pub(crate) fn channel(&self, service: &'static str) -> anyhow::Result<ServiceChannel> {
         Ok(client::open(&format!("http://{}", self.front), service, None)?)
     }
 
@@ -59,15 +74,16 @@ impl Envoy {
         Ok(counts.sum())
     }
 
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.process.stop("TERM").await.map(drop)
     }
 }
 
-/// As `envsubst` does it.
-fn filled_in(catalog: SocketAddr, crm: SocketAddr) -> anyhow::Result<String> {
+/// As `envsubst` does it; and where a name would have several addresses, they are written out.
+fn filled_in(behind: &Behind) -> anyhow::Result<String> {
     let (_, text) = CONFIGURATION.split_once("\nstatic_resources:").context("no configuration")?;
     let mut text = format!("static_resources:{text}");
+    let (catalog, crm) = (behind.catalogs.first().context("no catalog")?, behind.crms.first().context("no crm")?);
     for (name, value) in [
         ("LISTEN_ADDRESS", "127.0.0.1".to_owned()),
         ("LISTEN_PORT", "0".to_owned()),
@@ -75,7 +91,7 @@ fn filled_in(catalog: SocketAddr, crm: SocketAddr) -> anyhow::Result<String> {
         ("CATALOG_PORT", catalog.port().to_string()),
         ("CRM_HOST", crm.ip().to_string()),
         ("CRM_PORT", crm.port().to_string()),
-        ("ISSUER", format!("http://{catalog}")),
+        ("ISSUER", behind.issuer.clone()),
         ("JWKS_CACHE_S", "1".to_owned()),
     ] {
         ensure!(
@@ -85,7 +101,20 @@ fn filled_in(catalog: SocketAddr, crm: SocketAddr) -> anyhow::Result<String> {
         text = text.replace(&format!("${{{name}}}"), &value);
     }
     ensure!(!text.contains("${"), "a name is not filled in");
+    for replicas in [&behind.catalogs, &behind.crms] {
+        let first = endpoint(&replicas[0]);
+        ensure!(text.contains(&first), "no endpoint is written so:\n{first}");
+        text = text.replace(&first, &replicas.iter().map(endpoint).collect::<String>());
+    }
     Ok(text)
+}
+
+fn endpoint(at: &SocketAddr) -> String {
+    let (ip, port) = (at.ip(), at.port());
+    let indent = " ".repeat(14);
+    format!(
+        "{indent}- endpoint:\n{indent}    address:\n{indent}      socket_address: {{ address: \"{ip}\", port_value: {port} }}\n"
+    )
 }
 
 fn read_address(file: &Path) -> anyhow::Result<Option<SocketAddr>> {

@@ -86,7 +86,7 @@ async fn work(clients: Clients) -> anyhow::Result<Done> {
 async fn call_made_up(address: std::net::SocketAddr, path: &'static str) -> anyhow::Result<Code> {
     let channel = tenantry_rpc::client::open(&format!("http://{address}"), "anybody", None)?;
     let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await?;
+    client.ready().await.map_err(anyhow::Error::from_boxed)?;
     let answer = client.unary(Request::new(Vec::new()), PathAndQuery::from_static(path), Bytes).await;
     Ok(answer.map(drop).err().context("an answer from nowhere")?.code())
 }

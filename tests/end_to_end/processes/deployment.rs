@@ -1,6 +1,7 @@
 //! Three processes, set up as the README says: the catalog by an env file, the migrator by its environment, the crm by
 //! flags.
 
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,8 @@ pub(crate) const ISSUER: &str = "https://tenantry.example";
 pub(crate) struct Deployment {
     folder: tempfile::TempDir,
     pub(crate) addresses: Addresses,
+    /// Of another replica of each, where there is one.
+    pub(crate) others: Option<Addresses>,
     /// The central and the migrator's own database; `None` is files in the folder.
     control: Option<OnServer>,
     /// Where the companies' databases are, if not there.
@@ -30,10 +33,14 @@ impl Deployment {
     pub(crate) const KEY_ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
     pub(crate) fn on_files() -> anyhow::Result<Self> {
-        let first = free_in_a_row(3)?;
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let addresses = Addresses { catalog: at(first), migrator: at(first + 1), crm: at(first + 2) };
-        Ok(Self { folder: tempfile::tempdir()?, addresses, control: None, elsewhere: None, public_sign_up: true })
+        Ok(Self {
+            folder: tempfile::tempdir()?,
+            addresses: free_addresses()?,
+            others: None,
+            control: None,
+            elsewhere: None,
+            public_sign_up: true,
+        })
     }
 
     /// On the suite's server.
@@ -44,6 +51,11 @@ impl Deployment {
     /// With the companies' databases on another server than the central one.
     pub(crate) fn with_companies_on(self, server: OnServer) -> Self {
         Self { elsewhere: Some(server), ..self }
+    }
+
+    /// With addresses for another replica of each service, of which all are told.
+    pub(crate) fn with_others(self) -> anyhow::Result<Self> {
+        Ok(Self { others: Some(free_addresses()?), ..self })
     }
 
     /// Without public sign-up, as a catalog is unless it is told.
@@ -61,6 +73,12 @@ impl Deployment {
 
     pub(crate) fn clients(&self) -> Clients {
         Clients::of(self.addresses)
+    }
+
+    /// Every address of a service, as its clients are told them.
+    pub(crate) fn all(&self, of: impl Fn(&Addresses) -> SocketAddr) -> String {
+        let all = iter::once(&self.addresses).chain(&self.others).map(|addresses| format!("http://{}", of(addresses)));
+        all.collect::<Vec<_>>().join(",")
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -157,7 +175,7 @@ impl Deployment {
              CATALOG_DATABASE_URL={}\n\
              CATALOG_KEY_ENCRYPTION_KEY={}\n\
              CATALOG_DATABASE_SERVERS={server}\n\
-             CATALOG_MIGRATOR_ADDRESS=http://{}\n\
+             CATALOG_MIGRATOR_ADDRESS={}\n\
              # So that nobody waits for long.\n\
              CATALOG_PROVISION_MAX_BACKOFF_MS=500\n\
              {}\n",
@@ -166,7 +184,7 @@ impl Deployment {
             self.file("services.json").display(),
             self.central_url(),
             Self::KEY_ENCRYPTION_KEY,
-            self.addresses.migrator,
+            self.all(|at| at.migrator),
             if self.public_sign_up { "CATALOG_PUBLIC_SIGN_UP=true" } else { "" },
         );
         let file = self.file("catalog.env");
@@ -188,7 +206,7 @@ impl Deployment {
         migrator.env("TENANTRY_ISSUER", ISSUER);
         migrator.env("TENANTRY_SERVICE_KEY_FILE", self.file("migrator.pem"));
         migrator.env("TENANTRY_TRUSTED_SERVICES_FILE", self.file("services.json"));
-        migrator.env("TENANTRY_CATALOG_ADDRESS", format!("http://{}", self.addresses.catalog));
+        migrator.env("TENANTRY_CATALOG_ADDRESS", self.all(|at| at.catalog));
         migrator.env("MIGRATOR_DATABASE_URL", self.migrator_url());
         migrator.env("MIGRATOR_DATABASE_SERVERS", server);
         migrator.env("MIGRATOR_DATABASE_PREFIX", prefix);
@@ -210,9 +228,15 @@ impl Deployment {
         service.args(["serve", "--listen", address, "--issuer", ISSUER]);
         service.arg("--service-key-file").arg(self.file(&format!("{name}.pem")));
         service.arg("--trusted-services-file").arg(self.file("services.json"));
-        service.args(["--catalog-address", &format!("http://{}", self.addresses.catalog)]);
+        service.args(["--catalog-address", &self.all(|at| at.catalog)]);
         Ok(service)
     }
+}
+
+fn free_addresses() -> anyhow::Result<Addresses> {
+    let first = free_in_a_row(3)?;
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok(Addresses { catalog: at(first), migrator: at(first + 1), crm: at(first + 2) })
 }
 
 /// Starts a service and waits until it listens.

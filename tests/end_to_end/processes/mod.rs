@@ -12,6 +12,7 @@ mod outage;
 mod postgres;
 mod reconciling;
 mod refusals;
+mod rolling;
 mod sqlite;
 mod standalone;
 mod stopping;

@@ -125,7 +125,7 @@ const fn unsampled(number: u8) -> Traced {
 async fn call_what_is_not_there(crm: SocketAddr, trace: Traced) -> anyhow::Result<Status> {
     let channel = tenantry_rpc::client::open(&format!("http://{crm}"), "crm", None)?;
     let mut grpc = tonic::client::Grpc::new(channel);
-    grpc.ready().await?;
+    grpc.ready().await.map_err(anyhow::Error::from_boxed)?;
     let path = PathAndQuery::from_static("/tenantry.crm.v1.PersonService/Nothing");
     let refused = grpc.unary(trace.of(Request::new(Vec::new())), path, Bytes).await;
     Ok(refused.expect_err("there is no such method"))

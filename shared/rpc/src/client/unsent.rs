@@ -3,7 +3,8 @@
 //! A server that moves its clients elsewhere (GOAWAY) names the last call that it takes, and answers those. What was sent
 //! after that one, or still waits in hyper's queue for the connection, fails at the client, which is told that nobody has
 //! seen it (RFC 9113, sections 6.8 and 8.7). Such a call is made again over the next connection, as gRPC's other clients do
-//! (transparent retries in <https://github.com/grpc/proposal/blob/master/A6-client-retries.md>).
+//! (transparent retries in <https://github.com/grpc/proposal/blob/master/A6-client-retries.md>), and so is one whose
+//! connection was gone before it, at the next address.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -14,10 +15,16 @@ use h2::Reason;
 use http::{Request, Response};
 use http_body::Frame;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::{Channel, Error as TransportError};
+use tonic::codegen::StdError;
+use tonic::transport::Channel;
 use tower::{Service, ServiceExt};
+
+use super::connection::Over;
+use super::places::Places;
+use crate::layers::deadline::grpc_timeout;
 
 /// How often a call is tried at most. A new connection may be told to go away as soon as it is there.
 const ATTEMPTS: usize = 4;
@@ -25,57 +32,84 @@ const ATTEMPTS: usize = 4;
 const MAX_KEPT_BYTES: usize = 1024 * 1024;
 
 /// Makes calls again that nobody has worked on.
-#[derive(Debug, Clone)]
-pub(crate) struct Unsent(Channel);
+#[derive(Clone)]
+pub(crate) struct Unsent(Places);
 
 impl Unsent {
-    pub(super) fn again(channel: Channel) -> Self {
-        Self(channel)
+    pub(super) fn again(places: Places) -> Self {
+        Self(places)
     }
 }
 
 impl Service<Request<Body>> for Unsent {
     type Response = Response<Body>;
-    type Error = TransportError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>;
+    type Error = StdError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, StdError>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StdError>> {
+        // Which channel is to be ready, its call says.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let next = self.0.clone();
-        // The one that was polled is the one that is ready.
-        let mut channel = std::mem::replace(&mut self.0, next);
-        Box::pin(async move {
-            let (head, body) = request.into_parts();
-            let mut message = Message { kept: Vec::new(), rest: body };
-            for _ in 1..ATTEMPTS {
-                let (lent, back) = Lent::new(message);
-                let answer = channel.call(Request::from_parts(head.clone(), Body::new(lent))).await;
-                let Err(error) = answer else { return answer };
-                let (true, Ok(whole)) = (nobody_worked_on(&error), back.await) else { return Err(error) };
-                message = whole;
-                channel.ready().await?;
-            }
-            let (last, _) = Lent::new(message);
-            channel.call(Request::from_parts(head, Body::new(last))).await
-        })
+        Box::pin(made(self.0.clone(), request))
     }
 }
 
-/// By hyper's sign for a request that it still has, or by the server's word.
-fn nobody_worked_on(error: &TransportError) -> bool {
-    let mut cause = error.source();
+/// The call at the next place, for as long as its caller waits.
+async fn made(places: Places, request: Request<Body>) -> Result<Response<Body>, StdError> {
+    match grpc_timeout(request.headers()) {
+        Some(limit) => match timeout(limit, made_somewhere(places, request)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Err(Box::new(Status::deadline_exceeded("nobody answered within the call's deadline"))),
+        },
+        None => made_somewhere(places, request).await,
+    }
+}
+
+async fn made_somewhere(places: Places, request: Request<Body>) -> Result<Response<Body>, StdError> {
+    let (head, body) = request.into_parts();
+    let mut message = Message { kept: Vec::new(), rest: body };
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let (place, channel) = places.connected().await?;
+        let (lent, back) = Lent::new(message);
+        let error = match send(channel, Request::from_parts(head.clone(), Body::new(lent))).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let is_over = is_caused_by(&*error, |cause| cause.is::<Over>());
+        if is_over {
+            places.lost(&place);
+        }
+        if attempt == ATTEMPTS || !(is_over || is_caused_by(&*error, is_unseen)) {
+            return Err(error);
+        }
+        let Ok(whole) = back.await else { return Err(error) };
+        message = whole;
+    }
+}
+
+async fn send(mut channel: Channel, request: Request<Body>) -> Result<Response<Body>, StdError> {
+    Ok(channel.ready().await?.call(request).await?)
+}
+
+fn is_caused_by(error: &(dyn Error + 'static), is_it: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
+    let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
-            || error.downcast_ref::<h2::Error>().is_some_and(is_disowned)
-        {
+        if is_it(error) {
             return true;
         }
         cause = error.source();
     }
     false
+}
+
+/// By hyper's sign for a request that it still has, or by the server's word.
+fn is_unseen(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+        || error.downcast_ref::<h2::Error>().is_some_and(is_disowned)
 }
 
 /// A call after the last one that the server takes, or one that it refuses before it looks at it. A connection that breaks

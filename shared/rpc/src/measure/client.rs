@@ -1,18 +1,17 @@
 use std::collections::HashMap;
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use http::Uri;
 use tenantry_telemetry::metrics::{self, Histogram, KeyValue};
 use tenantry_telemetry::propagation;
-use tonic::Code;
 use tonic::body::Body;
+use tonic::codegen::StdError;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport;
+use tonic::{Code, Status, TimeoutExpired};
 use tower::Service;
 use tracing::{Instrument, Span};
 
@@ -32,10 +31,11 @@ pub struct ServiceChannel {
     measuring: Option<Arc<Measuring>>,
 }
 
-/// Whom a channel leads to, as its address says.
-struct Peer {
-    address: String,
-    port: u16,
+/// Whom a channel leads to, as its first address says.
+#[derive(Default)]
+pub(crate) struct Peer {
+    pub(crate) address: String,
+    pub(crate) port: u16,
 }
 
 struct Measuring {
@@ -47,9 +47,7 @@ struct Measuring {
 }
 
 impl ServiceChannel {
-    /// `uri` is whom it leads to.
-    pub(crate) fn new(inner: InterceptedService<Unsent, Hop>, uri: &Uri) -> Self {
-        let peer = Peer::of(uri);
+    pub(crate) fn new(inner: InterceptedService<Unsent, Hop>, peer: Peer) -> Self {
         let measuring = metrics::are_exported().then(|| Arc::new(Measuring::of(&peer)));
         Self { inner, peer: Arc::new(peer), measuring }
     }
@@ -57,14 +55,8 @@ impl ServiceChannel {
 
 impl fmt::Debug for ServiceChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl Peer {
-    fn of(uri: &Uri) -> Self {
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        Self { address: uri.host().unwrap_or_default().to_owned(), port }
+        let Peer { address, port } = &*self.peer;
+        write!(f, "ServiceChannel({address}:{port})")
     }
 }
 
@@ -120,7 +112,7 @@ fn is_error(code: Code) -> bool {
 
 impl Service<http::Request<Body>> for ServiceChannel {
     type Response = http::Response<Body>;
-    type Error = transport::Error;
+    type Error = StdError;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -144,7 +136,7 @@ impl Service<http::Request<Body>> for ServiceChannel {
                 // A client is told how it ended after the message.
                 Ok(response) => Ok(call.answered(response.map(Body::new), true)),
                 Err(error) => {
-                    call.end(code_of(&error));
+                    call.end(code_of(&*error));
                     Err(error)
                 }
             }
@@ -153,11 +145,14 @@ impl Service<http::Request<Body>> for ServiceChannel {
 }
 
 /// What became of a call that was not answered.
-fn code_of(error: &transport::Error) -> Code {
-    let mut cause = error.source();
+fn code_of(error: &(dyn Error + 'static)) -> Code {
+    let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<tonic::TimeoutExpired>() {
+        if error.is::<TimeoutExpired>() {
             return Code::DeadlineExceeded;
+        }
+        if let Some(status) = error.downcast_ref::<Status>() {
+            return status.code();
         }
         cause = error.source();
     }
@@ -170,7 +165,7 @@ mod tests {
 
     #[test]
     fn methods_of_a_channel_are_told_apart_up_to_a_number() {
-        let measuring = Measuring::of(&Peer::of(&Uri::from_static("https://catalog")));
+        let measuring = Measuring::of(&Peer { address: "catalog".into(), port: 443 });
         let name = |path: &str| measuring.method(path).ended(Code::Ok, false)[1].value.to_string();
         for number in 0..MAX_METHODS {
             assert_eq!(name(&format!("/a.B/{number}")), format!("a.B/{number}"));

@@ -9,6 +9,7 @@ mod method;
 mod server;
 mod span;
 
+pub(crate) use client::Peer;
 pub use client::ServiceChannel;
 pub(crate) use ending::{Call, Watch};
 pub(crate) use server::Measure;

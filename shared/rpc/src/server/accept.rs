@@ -4,6 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::ServerConfig;
@@ -25,6 +27,9 @@ const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 const MAX_HTTP1_BUFFER_BYTES: usize = 16 * 1024;
 /// How long HTTP/1.1 may take over a head, and over the next one.
 const HTTP1_IDLE: Duration = Duration::from_secs(10);
+/// How old a connection is before it is told to go elsewhere. One that has not said yet that it speaks HTTP/2 would be
+/// closed instead, under a call that is on its way.
+const SETTLED: Duration = Duration::from_millis(250);
 /// How long to wait after accept fails (too many open files, as a rule).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -39,27 +44,43 @@ pub(super) async fn serve(
     // Hashes differently in each process, and of each count differently: luck enough.
     let (luck, mut count) = (RandomState::new(), 0_u64);
     let connections = TaskTracker::new();
+    let mut take = |stream, peer| {
+        let stack = stack.called_from(peer, config.trusted_hops);
+        count += 1;
+        let age = config.connection_age(luck.hash_one(count));
+        connections.spawn(way.clone().connection(stream, age, stack, shutdown.clone()));
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.begun() => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let stack = stack.called_from(peer, config.trusted_hops);
-                count += 1;
-                let age = config.connection_age(luck.hash_one(count));
-                connections.spawn(way.clone().connection(stream, age, stack, shutdown.clone()));
-            }
+            Ok((stream, peer)) => take(stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
+    for (stream, peer) in waiting(listener) {
+        take(stream, peer);
+    }
     connections.close();
     connections.wait().await;
+}
+
+/// Who has connected already. With the port, they would be reset; so they are told to go elsewhere.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let taken = listener.into_std().map(|listener| {
+        let accepted = std::iter::from_fn(|| listener.accept().ok());
+        let streams = accepted.filter_map(|(stream, peer)| {
+            stream.set_nonblocking(true).ok()?;
+            Some((TcpStream::from_std(stream).ok()?, peer))
+        });
+        streams.collect()
+    });
+    taken.unwrap_or_default()
 }
 
 fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
@@ -134,11 +155,16 @@ impl Way {
     ) {
         let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(stack));
         tokio::pin!(connection);
+        let settled = Instant::now() + SETTLED;
+        let stopped = async {
+            shutdown.begun().await;
+            sleep_until(settled).await;
+        };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             limit = async {
                 tokio::select! {
-                    () = shutdown.begun() => None,
+                    () = stopped => None,
                     limit = moved => limit,
                 }
             } => {

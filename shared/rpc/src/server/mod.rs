@@ -170,6 +170,7 @@ impl ServerBuilder {
             Arc::new(Panics),
             Arc::new(Admission::new(config.max_concurrent_calls)),
             Arc::new(DeadlineLayer {
+                rules: rules.clone(),
                 default: config.default_deadline(),
                 longest: config.max_deadline(),
                 longest_stream: config.max_stream_deadline(),

@@ -1,12 +1,9 @@
 //! The client's end.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
-use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -118,16 +115,11 @@ impl ClientTls {
     }
 
     /// A way to make connections to `host` for a service. The authorities have to be there.
-    pub(crate) fn connector(
-        self: &Arc<Self>,
-        host: &str,
-        port: u16,
-        service: &str,
-    ) -> Result<Connector, ConnectorError> {
+    pub(crate) fn connector(self: &Arc<Self>, host: &str, service: &str) -> Result<Connector, ConnectorError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectorError::Host)?;
         self.authorities(&self.trusting.current())?;
-        Ok(Connector { tls: self.clone(), host: host.into(), port, name, service: service.into() })
+        Ok(Connector { tls: self.clone(), host: host.into(), name, service: service.into() })
     }
 
     fn authorities(&self, trusting: &Trusting) -> Result<Arc<RootCertStore>, TlsError> {
@@ -191,16 +183,16 @@ pub(crate) enum ConnectorError {
 pub(crate) struct Connector {
     tls: Arc<ClientTls>,
     host: Arc<str>,
-    port: u16,
     name: ServerName<'static>,
     service: Arc<str>,
 }
 
 impl Connector {
-    async fn connect(self) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    /// A connection to one of the host's addresses.
+    pub(crate) async fn connect(self, address: SocketAddr) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
         let (tls, service) = (self.tls.clone(), self.service.clone());
         let config = tokio::task::spawn_blocking(move || tls.config(&service)).await.map_err(io::Error::other)?;
-        let tcp = TcpStream::connect((&*self.host, self.port)).await?;
+        let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let tls = tokio_rustls::TlsConnector::from(Arc::new(config.map_err(io::Error::other)?));
         let stream = tls.connect(self.name.clone(), tcp).await.inspect_err(|error| {
@@ -211,20 +203,6 @@ impl Connector {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the server does not speak HTTP/2"));
         }
         Ok(TokioIo::new(stream))
-    }
-}
-
-impl tower::Service<Uri> for Connector {
-    type Response = TokioIo<TlsStream<TcpStream>>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        Box::pin(self.clone().connect())
     }
 }
 

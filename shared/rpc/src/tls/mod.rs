@@ -24,6 +24,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
+pub(crate) use client::Connector;
 pub use client::{ClientTls, ClientTlsSettings};
 pub use config::TlsConfig;
 pub use files::PairFiles;

@@ -221,7 +221,7 @@ fn the_systems_authorities_are_enough_for_a_client() {
     let tls = ClientTls::of_command(ClientTlsSettings::default()).expect("a client");
     assert!(!tls.presents_certificate());
     // There may be none on this machine; then that is what is said.
-    if let Err(error) = tls.connector("catalog", 443, "catalog").map(drop) {
+    if let Err(error) = tls.connector("catalog", "catalog").map(drop) {
         assert!(error.to_string().contains("--tls-ca-file"), "{error}");
     }
 }

@@ -1,0 +1,361 @@
+//! Where a service is: every address of its names, each with a connection of its own, in turn.
+//!
+//! As gRPC's `round_robin` over its `dns` resolver
+//! (<https://github.com/grpc/grpc/blob/master/doc/load-balancing.md>): addresses that could not be connected to, or whose
+//! server does not serve, are left alone for a while, longer each time, unless there is no other.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout};
+use tonic::ConnectError;
+use tonic::codegen::StdError;
+use tonic::transport::Channel;
+
+use super::connection::{Connection, connection};
+use super::target::Target;
+
+/// How old what is known of a name may be. Kubernetes keeps its own answers for 30 seconds.
+const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+/// How soon a name is asked for again where nobody was at its addresses.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an address where nobody serves is left alone at first, and at most.
+const PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Finds the addresses of a target's name.
+pub(super) type Resolve = Box<dyn Fn(&Target) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// Where one service is.
+#[derive(Clone)]
+pub(crate) struct Places(Arc<Inner>);
+
+struct Inner {
+    targets: Vec<Target>,
+    resolve: Resolve,
+    known: Mutex<Known>,
+    /// Whether somebody asks already.
+    asking: AtomicBool,
+}
+
+#[derive(Default)]
+struct Known {
+    places: Vec<Place>,
+    next: usize,
+    resolved_at: Option<Instant>,
+}
+
+struct Place {
+    target: Target,
+    address: SocketAddr,
+    connection: Connection,
+    /// Whether there is another, so that it matters whether this one serves.
+    is_asked: bool,
+    pause: Duration,
+    away_until: Option<Instant>,
+}
+
+/// One of the places, and the connection that it had.
+pub(super) struct Picked {
+    address: SocketAddr,
+    connection: Connection,
+    was_away: bool,
+}
+
+impl Places {
+    pub(super) fn new(targets: Vec<Target>, resolve: Resolve) -> Self {
+        Self(Arc::new(Inner { targets, resolve, known: Mutex::default(), asking: AtomicBool::new(false) }))
+    }
+
+    /// A connection to the next place where somebody serves, or else to one where somebody is.
+    ///
+    /// # Errors
+    /// That of the first resolution, or the last place's, where nobody is at any.
+    pub(super) async fn connected(&self) -> Result<(Picked, Channel), StdError> {
+        let mut tried = Vec::new();
+        let (mut somebody, mut nobody) = (None, None);
+        while let Some(picked) = self.another(&tried).await? {
+            match picked.connection.clone().await {
+                Ok(connected) if connected.is_serving => {
+                    if picked.was_away {
+                        self.serves(&picked);
+                    }
+                    return Ok((picked, connected.channel));
+                }
+                Ok(connected) => {
+                    tried.push(picked.address);
+                    self.is_away(&picked);
+                    somebody = Some((picked, connected.channel));
+                }
+                Err(absent) => {
+                    tried.push(picked.address);
+                    self.is_away(&picked);
+                    self.lost(&picked);
+                    nobody = Some(absent);
+                }
+            }
+        }
+        let why = || nobody.map_or("the service's name has no address".into(), StdError::from);
+        Ok(somebody.ok_or_else(|| ConnectError(why()))?)
+    }
+
+    /// The place's connection is over: the next call needs another.
+    pub(super) fn lost(&self, picked: &Picked) {
+        if let Some(place) = self.known().of(picked) {
+            place.connection = place.connect();
+        }
+    }
+
+    fn serves(&self, picked: &Picked) {
+        if let Some(place) = self.known().of(picked) {
+            (place.away_until, place.pause) = (None, PAUSE);
+        }
+    }
+
+    fn is_away(&self, picked: &Picked) {
+        let now = Instant::now();
+        // Who waited for the same connection may have said so.
+        if let Some(place) = self.known().of(picked).filter(|place| !place.is_away(now)) {
+            place.away_until = Some(now + place.pause);
+            place.pause = (place.pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    /// A place that was not tried, though its name has to be asked for again.
+    async fn another(&self, tried: &[SocketAddr]) -> Result<Option<Picked>, StdError> {
+        if let Some(picked) = self.pick(tried).await? {
+            return Ok(Some(picked));
+        }
+        let asked_at = self.known().resolved_at;
+        if self.has_names() && asked_at.is_none_or(|at| Instant::now() >= at + RESOLVE_AGAIN) {
+            // What is known is tried again by the next call.
+            let _ = self.resolve().await;
+        }
+        self.pick(tried).await
+    }
+
+    async fn pick(&self, tried: &[SocketAddr]) -> Result<Option<Picked>, StdError> {
+        let now = Instant::now();
+        if self.known().resolved_at.is_none() {
+            self.resolve().await.map_err(|error| Box::new(ConnectError(error)))?;
+        }
+        let mut known = self.known();
+        if known.resolved_at.is_some_and(|at| now >= at + RESOLVE_EVERY) && self.has_names() {
+            self.resolve_meanwhile();
+        }
+        Ok(known.pick(tried, now))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_names(&self) -> bool {
+        self.0.targets.iter().any(|target| target.literal().is_none())
+    }
+
+    fn resolve_meanwhile(&self) {
+        if !self.0.asking.swap(true, Ordering::AcqRel) {
+            let places = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = places.resolve().await {
+                    tracing::debug!(%error, "a service's name could not be resolved again");
+                    places.known().resolved_at = Some(Instant::now());
+                }
+                places.0.asking.store(false, Ordering::Release);
+            });
+        }
+    }
+
+    async fn resolve(&self) -> Result<(), StdError> {
+        let mut found: Vec<(&Target, SocketAddr)> = Vec::new();
+        for target in &self.0.targets {
+            let addresses = match target.literal() {
+                Some(address) => vec![address],
+                None => timeout(RESOLVE_TIMEOUT, (self.0.resolve)(target)).await??,
+            };
+            for address in addresses {
+                if !found.iter().any(|(_, known)| *known == address) {
+                    found.push((target, address));
+                }
+            }
+        }
+        self.known().become_those(&found);
+        Ok(())
+    }
+}
+
+impl Known {
+    /// The places there are now. Those that were there keep their connections.
+    fn become_those(&mut self, found: &[(&Target, SocketAddr)]) {
+        self.resolved_at = Some(Instant::now());
+        let mut before = std::mem::take(&mut self.places);
+        for (target, address) in found {
+            let kept = before.iter().position(|place| place.address == *address);
+            self.places.push(match kept {
+                Some(at) => before.swap_remove(at),
+                None => Place::new((*target).clone(), *address, found.len() > 1),
+            });
+        }
+    }
+
+    /// The place that was picked, if its connection is still the same.
+    fn of(&mut self, picked: &Picked) -> Option<&mut Place> {
+        let is_it = |place: &&mut Place| place.address == picked.address && place.connection.ptr_eq(&picked.connection);
+        self.places.iter_mut().find(is_it)
+    }
+
+    fn pick(&mut self, tried: &[SocketAddr], now: Instant) -> Option<Picked> {
+        let places = self.places.len();
+        let in_turn = || (0..places).map(|step| (self.next + step) % places);
+        let is_untried = |at: &usize| !tried.contains(&self.places[*at].address);
+        let is_there = |at: &usize| !self.places[*at].is_away(now);
+        let at = in_turn().filter(is_untried).find(is_there).or_else(|| in_turn().find(is_untried))?;
+        self.next = at + 1;
+        Some(self.places[at].picked(now))
+    }
+}
+
+impl Place {
+    fn new(target: Target, address: SocketAddr, is_asked: bool) -> Self {
+        let connection = connection(target.clone(), address, is_asked);
+        Self { target, address, connection, is_asked, pause: PAUSE, away_until: None }
+    }
+
+    fn connect(&self) -> Connection {
+        connection(self.target.clone(), self.address, self.is_asked)
+    }
+
+    fn is_away(&self, now: Instant) -> bool {
+        self.away_until.is_some_and(|until| now < until)
+    }
+
+    /// Where nobody served, that is asked again when the pause is over.
+    fn picked(&mut self, now: Instant) -> Picked {
+        if self.away_until.take_if(|until| now >= *until).is_some() {
+            self.connection = self.connect();
+        }
+        Picked { address: self.address, connection: self.connection.clone(), was_away: self.pause > PAUSE }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(address: &str) -> Target {
+        Target::parse(address, "catalog", None).expect("an address")
+    }
+
+    /// A name that has the addresses that are in the list at the time.
+    fn named(addresses: &Arc<Mutex<Vec<u16>>>) -> Places {
+        let addresses = addresses.clone();
+        let resolve: Resolve = Box::new(move |_| {
+            let ports = addresses.lock().expect("a lock").clone();
+            Box::pin(async move {
+                if ports.is_empty() {
+                    return Err(io::Error::other("no such name"));
+                }
+                Ok(ports.into_iter().map(at).collect())
+            })
+        });
+        Places::new(vec![target("http://catalog:1")], resolve)
+    }
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    async fn picked(places: &Places, tried: &[u16]) -> Option<u16> {
+        let tried: Vec<_> = tried.iter().copied().map(at).collect();
+        places.pick(&tried).await.expect("a resolution").map(|picked| picked.address.port())
+    }
+
+    /// Nobody was there.
+    fn failed(places: &Places, port: u16) {
+        places.is_away(&last(places, port));
+    }
+
+    /// Somebody was there.
+    fn answered(places: &Places, port: u16) {
+        places.serves(&last(places, port));
+    }
+
+    fn last(places: &Places, port: u16) -> Picked {
+        let known = places.known();
+        let place = known.places.iter().find(|place| place.address == at(port)).expect("a place");
+        Picked { address: place.address, connection: place.connection.clone(), was_away: false }
+    }
+
+    async fn turns<const N: usize>(places: &Places) -> [Option<u16>; N] {
+        let mut turns = [None; N];
+        for turn in &mut turns {
+            *turn = picked(places, &[]).await;
+        }
+        turns
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_take_turns_and_one_where_nobody_was_is_left_alone_for_longer_each_time() {
+        let addresses = Arc::new(Mutex::new(vec![1, 2, 2, 3]));
+        let places = named(&addresses);
+        assert_eq!(turns(&places).await, [Some(1), Some(2), Some(3), Some(1)]);
+        assert_eq!(picked(&places, &[2, 3]).await, Some(1));
+        assert_eq!(picked(&places, &[1, 2, 3]).await, None);
+
+        failed(&places, 2);
+        assert_eq!(turns(&places).await, [Some(3), Some(1), Some(3), Some(1)]);
+        assert_eq!(picked(&places, &[1, 3]).await, Some(2), "there is no other");
+        tokio::time::advance(PAUSE).await;
+        assert_eq!(turns(&places).await, [Some(3), Some(1), Some(2)]);
+        failed(&places, 2);
+        tokio::time::advance(PAUSE).await;
+        assert_eq!(turns(&places).await, [Some(3), Some(1), Some(3)]);
+        answered(&places, 2);
+        assert_eq!(turns(&places).await, [Some(1), Some(2), Some(3)]);
+        for _ in 0..9 {
+            failed(&places, 2);
+            tokio::time::advance(MAX_PAUSE).await;
+        }
+        assert!(turns::<3>(&places).await.contains(&Some(2)), "no pause is longer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_asked_for_again_by_and_by_and_when_nobody_was_there() {
+        let addresses = Arc::new(Mutex::new(Vec::new()));
+        let places = named(&addresses);
+        assert!(places.pick(&[]).await.is_err(), "nothing is known of it");
+        *addresses.lock().expect("a lock") = vec![1, 2];
+        assert_eq!(turns(&places).await, [Some(1), Some(2), Some(1)]);
+
+        *addresses.lock().expect("a lock") = vec![2, 3];
+        let tried = [at(1), at(2)];
+        assert!(places.another(&tried).await.expect("a resolution").is_none(), "it was asked for just now");
+        tokio::time::advance(RESOLVE_AGAIN).await;
+        assert_eq!(places.another(&tried).await.expect("a resolution").map(|picked| picked.address), Some(at(3)));
+
+        addresses.lock().expect("a lock").clear();
+        tokio::time::advance(RESOLVE_EVERY).await;
+        assert!(picked(&places, &[]).await.is_some(), "what was known is better than nothing");
+        *addresses.lock().expect("a lock") = vec![4];
+        let until_seen = async {
+            while picked(&places, &[2, 3]).await != Some(4) {
+                tokio::time::sleep(RESOLVE_AGAIN).await;
+            }
+        };
+        timeout(RESOLVE_EVERY * 3, until_seen).await.expect("it is asked for again");
+    }
+
+    #[tokio::test]
+    async fn an_address_is_no_name() {
+        let resolve: Resolve = Box::new(|_| Box::pin(async { Err(io::Error::other("not to be asked")) }));
+        let places = Places::new(vec![target("http://127.0.0.1:1"), target("http://[::1]:2")], resolve);
+        assert_eq!(turns(&places).await, [Some(1), Some(2), Some(1)]);
+    }
+}
