@@ -45,7 +45,7 @@ impl Servers {
     }
 
     /// What tests read. The same names are in the README.
-    pub(crate) fn variables(&self, tools: &Tools) -> [(&'static str, String); 7] {
+    pub(crate) fn variables(&self, tools: &Tools) -> [(&'static str, String); 8] {
         [
             ("TENANTRY_TEST_POSTGRES_URL", self.postgres.admin_url()),
             ("TENANTRY_TEST_POSTGRES_SUPERUSER_URL", self.postgres.superuser_url()),
@@ -54,6 +54,7 @@ impl Servers {
             ("TENANTRY_TEST_BUF", tools.buf.to_string_lossy().into_owned()),
             ("TENANTRY_TEST_PYTHON", tools.python.to_string_lossy().into_owned()),
             ("TENANTRY_TEST_ENVOY", tools.envoy.to_string_lossy().into_owned()),
+            ("TENANTRY_TEST_PROMTOOL", tools.promtool.to_string_lossy().into_owned()),
         ]
     }
 

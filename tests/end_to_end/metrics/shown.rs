@@ -6,8 +6,10 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
+use tenantry_testkit::process::run;
 
 use super::table::{self, Instrument, Row};
+use crate::clients::{command, tool};
 
 /// Labels that the scrape adds, or that Prometheus makes.
 const OF_THE_SCRAPE: &[&str] = &["job", "instance", "le"];
@@ -82,6 +84,21 @@ fn every_expression_names_what_is_exported() -> anyhow::Result<()> {
     assert!(wrong.is_empty(), "see shared/telemetry/METRICS.md:\n{}", wrong.join("\n"));
     assert!(expressions.len() > 50, "only {} expressions were found", expressions.len());
     Ok(())
+}
+
+/// By Prometheus' own hand: the rules are rules, each fires as `alerts_test.yaml` says, and Compose's Prometheus reads them.
+#[tokio::test]
+async fn alerts_fire_as_their_tests_say() -> anyhow::Result<()> {
+    let rules = deploy().join("prometheus");
+    for words in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts_test.yaml"]] {
+        let mut promtool = command(tool("TENANTRY_TEST_PROMTOOL")?);
+        promtool.args(words).current_dir(&rules);
+        let said = run(promtool).await?.success()?;
+        assert!(said.contains("SUCCESS"), "{said}");
+    }
+    let mut promtool = command(tool("TENANTRY_TEST_PROMTOOL")?);
+    promtool.args(["check", "config", "--syntax-only"]).arg(deploy().join("compose/prometheus.yaml"));
+    run(promtool).await?.success().map(drop)
 }
 
 #[test]
