@@ -1,6 +1,8 @@
 """Reads what is in deploy/ as its tools will: every YAML file, every Kubernetes object against the schemas of the oldest and
 the newest version that it is meant for, and what every pod of ours has to be. Says all that is wrong, and exits with 1.
 
+Then checkov looks at the same objects and the Dockerfile, by deploy/checkov.yaml.
+
 Overlays are rendered where kubectl or kustomize is at hand. Without them each file is checked as it is, and that every file
 that a kustomization names is there.
 """
@@ -9,6 +11,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import kubernetes_validate
 import yaml
@@ -125,6 +128,19 @@ def render(folder):
     return read(made.stdout, folder)
 
 
+def scan(root, objects):
+    """What checkov says of these objects, by where they are from, and of the Dockerfile."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, documents in enumerate(objects.values()):
+            (pathlib.Path(folder) / f"{number}.yaml").write_text(yaml.safe_dump_all(documents))
+        shutil.copy(root / "images/Dockerfile", folder)
+        checkov = pathlib.Path(sys.executable).with_name("checkov")
+        words = [checkov, "--directory", folder, "--config-file", root / "checkov.yaml"]
+        said = subprocess.run(words, capture_output=True, text=True)
+    if said.returncode != 0:
+        wrong("checkov", (said.stdout + said.stderr).strip())
+
+
 def main(root):
     files = [*sorted(root.rglob("*.yaml")), *sorted(root.rglob("*.yml"))]
     # Envoy's has names to fill in before it is YAML.
@@ -132,7 +148,7 @@ def main(root):
     documents = {path: read(path.read_text(), path) for path in files}
     kubernetes = root / "kubernetes"
     kustomizations = [path for path in files if path.name == "kustomization.yaml"]
-    used, objects, rendered = set(), 0, 0
+    used, objects, rendered = set(), 0, {}
     for path in kustomizations:
         for kustomization in documents[path]:
             used |= {named_path.resolve() for named_path in named(kustomization, path.parent, path)}
@@ -147,10 +163,11 @@ def main(root):
     for folder in [path.parent for path in kustomizations if "components" not in path.parts]:
         for document in render(folder) or []:
             check(document, f"{folder}, rendered")
-            rendered += 1
+            rendered.setdefault(folder, []).append(document)
     if not rendered:
         print("    neither kubectl nor kustomize is here: overlays were not rendered")
-    print(f"    {len(files)} files, {objects} objects, {rendered} rendered")
+    scan(root, rendered or {path: documents[path] for path in files if path.is_relative_to(kubernetes)})
+    print(f"    {len(files)} files, {objects} objects, {sum(map(len, rendered.values()))} rendered")
     for problem in problems:
         print(problem)
     return 1 if problems or not objects else 0

