@@ -65,7 +65,11 @@ async fn main() -> anyhow::Result<()> {
 
 impl Bench {
     async fn stage(&self, eviction: EvictionPolicy) -> anyhow::Result<Stage> {
+        // "Near the number of cores", which the server shares with us.
+        let connects = number("TENANTRY_BENCH_CONNECTS_IN_FLIGHT", std::thread::available_parallelism()?.get());
+        let connects_in_flight_per_server = u32::try_from(connects)?;
         let pool = PoolConfig { connections_per_server: self.budget, eviction, ..PoolConfig::default() };
+        let pool = PoolConfig { connects_in_flight_per_server, ..pool };
         let pool = PoolConfig { connections_per_tenant: pool.connections_per_tenant.min(self.budget), ..pool };
         let service = Arc::new(Service::start(self.fleet.clone(), self.crowd.clients, pool).await?);
         Ok(Stage { fleet: self.fleet.clone(), service, backends: Arc::default() })
