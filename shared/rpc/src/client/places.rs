@@ -84,19 +84,19 @@ impl Places {
             match picked.connection.clone().await {
                 Ok(connected) if connected.is_serving => {
                     if picked.was_away {
-                        self.serves(&picked);
+                        self.mark_serving(&picked);
                     }
                     return Ok((picked, connected.channel));
                 }
                 Ok(connected) => {
                     tried.push(picked.address);
-                    self.is_away(&picked);
+                    self.mark_away(&picked);
                     somebody = Some((picked, connected.channel));
                 }
                 Err(absent) => {
                     tried.push(picked.address);
-                    self.is_away(&picked);
-                    self.lost(&picked);
+                    self.mark_away(&picked);
+                    self.mark_lost(&picked);
                     nobody = Some(absent);
                 }
             }
@@ -106,19 +106,19 @@ impl Places {
     }
 
     /// The place's connection is over: the next call needs another.
-    pub(super) fn lost(&self, picked: &Picked) {
+    pub(super) fn mark_lost(&self, picked: &Picked) {
         if let Some(place) = self.known().of(picked) {
             place.connection = place.connect();
         }
     }
 
-    fn serves(&self, picked: &Picked) {
+    fn mark_serving(&self, picked: &Picked) {
         if let Some(place) = self.known().of(picked) {
             (place.away_until, place.pause) = (None, PAUSE);
         }
     }
 
-    fn is_away(&self, picked: &Picked) {
+    fn mark_away(&self, picked: &Picked) {
         let now = Instant::now();
         // Who waited for the same connection may have said so.
         if let Some(place) = self.known().of(picked).filter(|place| !place.is_away(now)) {
@@ -173,12 +173,20 @@ impl Places {
         }
     }
 
+    /// Asks for every name. One that cannot be resolved keeps the addresses that it had.
+    ///
+    /// # Errors
+    /// There is none at all.
     async fn resolve(&self) -> Result<(), StdError> {
         let mut found: Vec<(&Target, SocketAddr)> = Vec::new();
+        let mut problem = None;
         for target in &self.0.targets {
-            let addresses = match target.literal() {
-                Some(address) => vec![address],
-                None => timeout(RESOLVE_TIMEOUT, (self.0.resolve)(target)).await??,
+            let addresses = match self.addresses(target).await {
+                Ok(addresses) => addresses,
+                Err(error) => {
+                    problem = Some(error);
+                    self.known().addresses_of(target)
+                }
             };
             for address in addresses {
                 if !found.iter().any(|(_, known)| *known == address) {
@@ -186,12 +194,28 @@ impl Places {
                 }
             }
         }
-        self.known().become_those(&found);
-        Ok(())
+        match problem.filter(|_| found.is_empty()) {
+            Some(error) => Err(error),
+            None => {
+                self.known().become_those(&found);
+                Ok(())
+            }
+        }
+    }
+
+    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, StdError> {
+        match target.literal() {
+            Some(address) => Ok(vec![address]),
+            None => Ok(timeout(RESOLVE_TIMEOUT, (self.0.resolve)(target)).await??),
+        }
     }
 }
 
 impl Known {
+    fn addresses_of(&self, target: &Target) -> Vec<SocketAddr> {
+        self.places.iter().filter(|place| place.target.is(target)).map(|place| place.address).collect()
+    }
+
     /// The places there are now. Those that were there keep their connections.
     fn become_those(&mut self, found: &[(&Target, SocketAddr)]) {
         self.resolved_at = Some(Instant::now());
@@ -279,12 +303,12 @@ mod tests {
 
     /// Nobody was there.
     fn failed(places: &Places, port: u16) {
-        places.is_away(&last(places, port));
+        places.mark_away(&last(places, port));
     }
 
     /// Somebody was there.
     fn answered(places: &Places, port: u16) {
-        places.serves(&last(places, port));
+        places.mark_serving(&last(places, port));
     }
 
     fn last(places: &Places, port: u16) -> Picked {
@@ -350,6 +374,33 @@ mod tests {
             }
         };
         timeout(RESOLVE_EVERY * 3, until_seen).await.expect("it is asked for again");
+    }
+
+    /// With several names, one that cannot be resolved costs the others nothing.
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_is_not_found_keeps_what_it_had_and_the_others_go_on() {
+        let down = Arc::new(AtomicBool::new(true));
+        let resolve: Resolve = {
+            let down = down.clone();
+            Box::new(move |target| {
+                let first = target.peer().port == 1;
+                let found = if first && down.load(Ordering::Relaxed) {
+                    Err(io::Error::other("no such name"))
+                } else {
+                    Ok(vec![at(if first { 10 } else { 20 })])
+                };
+                Box::pin(async move { found })
+            })
+        };
+        let places = Places::new(vec![target("http://one:1"), target("http://two:2")], resolve);
+        assert_eq!(turns(&places).await, [Some(20), Some(20)]);
+        down.store(false, Ordering::Relaxed);
+        places.resolve().await.expect("a resolution");
+        down.store(true, Ordering::Relaxed);
+        places.resolve().await.expect("a resolution");
+        let mut both = turns::<2>(&places).await;
+        both.sort();
+        assert_eq!(both, [Some(10), Some(20)]);
     }
 
     #[tokio::test]

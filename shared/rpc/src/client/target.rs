@@ -58,6 +58,10 @@ impl Target {
         Ok(Self { origin, host, port, connector })
     }
 
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
+
     pub(super) fn speaks_tls(&self) -> bool {
         self.connector.is_some()
     }

@@ -81,7 +81,7 @@ async fn made_somewhere(places: Places, request: Request<Body>) -> Result<Respon
         };
         let is_over = is_caused_by(&*error, |cause| cause.is::<Over>());
         if is_over {
-            places.lost(&place);
+            places.mark_lost(&place);
         }
         if attempt == ATTEMPTS || !(is_over || is_caused_by(&*error, is_unseen)) {
             return Err(error);
