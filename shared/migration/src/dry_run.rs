@@ -5,7 +5,7 @@ use crate::{
     engine::Engine,
     error::MigrationError,
     ledger, lock,
-    postgres::{Head, Outcome, Seen, guard},
+    postgres::{Head, Outcome, guard},
     rollback::Rollback,
     set::MigrationSet,
     status::Status,
@@ -54,7 +54,7 @@ pub async fn dry_run(
         Engine::Sqlite => lock::sqlite(db, run.lock_wait).await?,
         Engine::Postgres | Engine::MariaDb => {
             let tx = db.begin().await.map_err(MigrationError::database("starting a transaction"))?;
-            take_turn(&tx, &Head { set, create, seen: Seen::Rows(status.applied.len()), run }).await?;
+            take_turn(&tx, &Head { set, create, seen: status.applied.len(), run }).await?;
             tx
         }
     };

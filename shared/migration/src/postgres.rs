@@ -48,7 +48,7 @@ pub(crate) async fn reach(
             applied.done.extend(session::postgres(db, set, &mut goal, run).await?);
             continue;
         }
-        let head = Head { set, create: !present, seen: Seen::Rows(status.applied.len()), run };
+        let head = Head { set, create: !present, seen: status.applied.len(), run };
         let outcome = if first.is_batchable() && !one_by_one {
             let sent = db.execute_unprepared(&message(&head, chunk, run)).await;
             outcome_of(sent.map(drop), chunk, run)
@@ -93,17 +93,9 @@ pub(crate) enum Outcome {
 pub(crate) struct Head<'s> {
     pub(crate) set: &'s MigrationSet,
     pub(crate) create: bool,
-    pub(crate) seen: Seen<'s>,
+    /// Rows in the ledger, which was read before the lock: since then nothing may have come or gone.
+    pub(crate) seen: usize,
     pub(crate) run: &'s Run,
-}
-
-/// What the ledger still has to be under the lock.
-pub(crate) enum Seen<'s> {
-    /// It was read before the lock: since then nothing has come or gone.
-    Rows(usize),
-    /// It was not read, and the session began with the run's name and limits: all its versions and checksums. A fresh
-    /// session pays for every function and operator that it meets for the first time, so here they are few.
-    Exactly(Vec<(&'s str, &'s str)>),
 }
 
 impl Head<'_> {
@@ -112,37 +104,21 @@ impl Head<'_> {
         let fail_unless = |condition: String, marker: &str| {
             format!("SELECT CASE WHEN {condition} THEN 0 ELSE CAST('{marker} ' || pg_backend_pid() AS integer) END")
         };
-        let lock = match self.seen {
-            Seen::Rows(_) => fail_unless(format!("pg_try_advisory_xact_lock({ADVISORY_KEY})"), LOCKED),
-            // Waits no longer than for a table.
-            Seen::Exactly(_) => format!("SELECT pg_advisory_xact_lock({ADVISORY_KEY})"),
-        };
-        let create = self.create.then(|| ledger::create(Engine::Postgres));
-        let of_set = format!("FROM {LEDGER} WHERE \"set\" = '{}'", self.set.name());
-        let as_seen = match &self.seen {
-            Seen::Rows(rows) => format!("(SELECT count(*) {of_set}) = {rows}"),
-            Seen::Exactly(believed) => {
-                let alike = believed
-                    .iter()
-                    .map(|(version, checksum)| format!("version = '{version}' AND checksum = '{checksum}'"));
-                let alike = alike.collect::<Vec<_>>().join(" OR ");
-                let rows = believed.len();
-                format!("(SELECT count(*) = {rows} AND count(CASE WHEN {alike} THEN 1 END) = {rows} {of_set})")
-            }
-        };
-        let session = matches!(self.seen, Seen::Rows(_)).then(|| {
-            [
-                format!("SET LOCAL application_name = '{}'", self.run.session_name()),
-                format!("SET LOCAL lock_timeout = {}", self.run.lock_timeout.as_millis()),
-                statement_timeout(self.run.statement_timeout),
-            ]
-        });
-        let guarded = [Some(lock), create, Some(fail_unless(as_seen, MOVED))];
-        session.into_iter().flatten().chain(guarded.into_iter().flatten())
+        let Self { set, create, seen, run } = self;
+        let as_seen = format!("(SELECT count(*) FROM {LEDGER} WHERE \"set\" = '{}') = {seen}", set.name());
+        let statements = [
+            Some(format!("SET LOCAL application_name = '{}'", run.session_name())),
+            Some(format!("SET LOCAL lock_timeout = {}", run.lock_timeout.as_millis())),
+            Some(statement_timeout(run.statement_timeout)),
+            Some(fail_unless(format!("pg_try_advisory_xact_lock({ADVISORY_KEY})"), LOCKED)),
+            create.then(|| ledger::create(Engine::Postgres)),
+            Some(fail_unless(as_seen, MOVED)),
+        ];
+        statements.into_iter().flatten()
     }
 }
 
-pub(crate) fn message(head: &Head<'_>, chunk: &[Step<'_>], run: &Run) -> String {
+fn message(head: &Head<'_>, chunk: &[Step<'_>], run: &Run) -> String {
     let first = chunk.first().map_or("", |step| step.version());
     // Of the message so far, less what its earlier migrations have taken.
     let so_far = "(extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::bigint";
@@ -155,11 +131,16 @@ pub(crate) fn message(head: &Head<'_>, chunk: &[Step<'_>], run: &Run) -> String 
     let steps = chunk.iter().flat_map(|step| {
         let elapsed = if step.version() == first { so_far } else { &since_the_last };
         let row = step.ledger(Engine::Postgres, head.set, elapsed, run);
-        let own = step.migration.own_statement_timeout();
-        let (limit, back) = (own.map(statement_timeout), own.map(|_| statement_timeout(run.statement_timeout)));
-        limit.into_iter().chain(step.statements.iter().cloned()).chain([row]).chain(back)
+        own_limited(step, run).chain([row])
     });
     join(head.statements().chain(steps))
+}
+
+/// A migration's statements under the limit that it asks for, which goes back to the run's.
+pub(crate) fn own_limited(step: &Step<'_>, run: &Run) -> impl Iterator<Item = String> {
+    let own = step.migration.own_statement_timeout();
+    let (limit, back) = (own.map(statement_timeout), own.map(|_| statement_timeout(run.statement_timeout)));
+    limit.into_iter().chain(step.statements.iter().cloned()).chain(back)
 }
 
 pub(crate) fn outcome_of(sent: Result<(), DbErr>, chunk: &[Step<'_>], run: &Run) -> Outcome {

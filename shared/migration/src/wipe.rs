@@ -6,7 +6,7 @@ use crate::{
     error::MigrationError,
     ledger::{self, LEDGER, is_missing_table},
     lock::{self, SessionLock},
-    postgres::{Head, Outcome, Seen, guard},
+    postgres::{Head, Outcome, guard},
     progress::PROGRESS,
     set::MigrationSet,
 };
@@ -32,7 +32,7 @@ pub async fn wipe(db: &DatabaseConnection, set: &MigrationSet, run: &Run) -> Res
 
 async fn postgres(db: &DatabaseConnection, set: &MigrationSet, run: &Run) -> Result<(), MigrationError> {
     let entries = ledger::read(db, set).await?;
-    let head = Head { set, create: entries.is_none(), seen: Seen::Rows(entries.unwrap_or_default().len()), run };
+    let head = Head { set, create: entries.is_none(), seen: entries.unwrap_or_default().len(), run };
     let tx = db.begin().await.map_err(MigrationError::database("starting a transaction"))?;
     for statement in head.statements().chain([POSTGRES.to_owned(), format!("DELETE FROM {LEDGER}")]) {
         if let Err(source) = tx.execute_unprepared(&statement).await {

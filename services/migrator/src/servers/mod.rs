@@ -225,8 +225,8 @@ impl DatabaseServer {
         opened.map(AdminDb)
     }
 
-    /// Brings a database from the first of these versions to the second in one message, if it is at the first and the
-    /// engine can. `None` leaves it as it is, for [`Self::open`] to do it or to find out what is in the way.
+    /// Brings a database from the first of these versions to the second without a look before it, if it is at the first
+    /// and the engine can. `None` leaves it as it is, for [`Self::open`] to do it or to find out what is in the way.
     pub(crate) async fn migrate_at_once(
         &self,
         name: &Ident,

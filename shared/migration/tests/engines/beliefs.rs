@@ -1,6 +1,9 @@
 //! What a caller believes of a database, and what somebody else has left in one.
 
+use std::time::Duration;
+
 use sea_orm::ConnectionTrait;
+use sea_orm::sqlx::Executor;
 use tenantry_migration::{
     Applied, LEDGER, MigrationError, MigrationSet, Run, SetBuilder, baseline, baseline_versions, ledger_sets, migrate,
     migrate_at_once, status,
@@ -25,8 +28,8 @@ async fn from_belief(
     migrate(&test.connect().await, set, target, run).await
 }
 
-/// The message itself, so that going on with [`migrate`] is not taken for it.
-pub(crate) async fn one_message_is_enough_where_the_belief_is_right(test: TestDb) {
+/// The session itself, so that going on with [`migrate`] is not taken for it.
+pub(crate) async fn one_session_is_enough_where_the_belief_is_right(test: TestDb) {
     let (db, set) = (test.connect().await, three());
     let Some(mut session) = test.connect_driver(&run_at(0)).await else { return };
     let mut at_once =
@@ -40,6 +43,31 @@ pub(crate) async fn one_message_is_enough_where_the_belief_is_right(test: TestDb
     let ledger = status(&db, &set).await.unwrap().applied;
     assert!(ledger.iter().all(|entry| entry.duration_ms >= 0), "{ledger:?}");
     assert_eq!(at_once(PEOPLE, run_at(3)).await, None, "not twice");
+}
+
+pub(crate) async fn nothing_of_a_batch_that_fails_is_left(test: TestDb) {
+    let (db, run) = (test.connect().await, run_at(1));
+    let Some(mut session) = test.connect_driver(&run).await else { return };
+    migrate(&db, &two(), Some(PEOPLE), &run_at(0)).await.unwrap();
+    let mut broken = roads();
+    broken.up.push("CREATE TABLE people (id int)".to_owned());
+    let set = SetBuilder::new("tenant").add(people()).add(cities()).add(broken).build().unwrap();
+    assert_eq!(migrate_at_once(&mut session, &set, (PEOPLE, None), &run).await.unwrap(), None);
+    assert!(!exists(&db, "cities").await && !exists(&db, "roads").await);
+    assert_eq!(status(&db, &three()).await.unwrap().version(), Some(PEOPLE));
+    let applied = migrate_at_once(&mut session, &three(), (PEOPLE, None), &run).await.unwrap().unwrap();
+    assert_eq!(applied.versions().collect::<Vec<_>>(), [CITIES, ROADS], "the lock was given back");
+}
+
+/// The server ends its session, so that nobody waits for its lock.
+pub(crate) async fn who_goes_silent_with_a_transaction_open_loses_it(test: TestDb) {
+    let Some(mut silent) = test.connect_driver(&run_at(0).statement_timeout(Duration::from_millis(50))).await else {
+        return;
+    };
+    silent.execute("BEGIN; CREATE TABLE held (id int)").await.unwrap();
+    let db = test.connect().await;
+    db.execute_unprepared("SET lock_timeout = '30s'; CREATE TABLE held (id int)").await.unwrap();
+    silent.execute("COMMIT").await.unwrap_err();
 }
 
 pub(crate) async fn a_belief_is_checked_whatever_it_was(test: TestDb) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tenantry_ids::RunId;
 use tenantry_migration::{MigrationSet, Rollback, Run, migrate, rollback, status};
 use tenantry_rpc::{Error, Reason};
@@ -21,6 +22,11 @@ pub(crate) struct Outcome {
 impl Outcome {
     fn new(target: Target, end: End) -> Self {
         Self { target, settlement: Settlement { end, changes: 0, version: None } }
+    }
+
+    /// By the clock of whoever took the target.
+    pub(crate) fn took(&self, now: DateTime<Utc>) -> Option<Duration> {
+        (now - self.target.started_at?).to_std().ok()
     }
 
     pub(crate) fn of_panic(target: Target) -> Self {
@@ -92,7 +98,7 @@ async fn on_database(
     Ok(Some(done))
 }
 
-/// Upwards from where it is believed to be, where the engine can do that in one message.
+/// Upwards from where it is believed to be, where the engine can do that without a look before it.
 async fn at_once(
     app: &App,
     rollout: &Rollout,

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use sea_orm::DatabaseTransaction;
 use tenantry_ids::RolloutId;
 use tenantry_rpc::{Error, Shutdown};
 use tokio::sync::{Notify, mpsc};
@@ -19,10 +18,11 @@ use tracing::Instrument;
 use super::attempt::{Outcome, Patience, attempt, rehearse};
 use super::create::is_known;
 use super::spans;
+use super::turn::{advance, gathering, halt_over_budget, settle, with_claims};
 use crate::app::App;
 use crate::store::StoreError;
-use crate::store::claims::{self, Claim};
-use crate::store::rollouts::{self as store, Known, Lease, Rollout, Settlement, State, Target};
+use crate::store::claims::Claim;
+use crate::store::rollouts::{self as store, Known, Lease, Rollout, State, Target};
 
 /// How rollouts are driven.
 #[derive(Debug, Clone, clap::Args)]
@@ -186,7 +186,8 @@ impl Engine {
                 () = shutdown.forced() => return Ok(Part::Done),
             }
             if !ends_seen.is_empty() {
-                tokio::time::sleep(GATHER).await;
+                let now = self.app.now();
+                tokio::time::sleep(gathering(ends_seen.iter().filter_map(|end| end.took(now)))).await;
             }
             while let Ok(end) = ends.try_recv() {
                 ends_seen.push(end);
@@ -302,9 +303,6 @@ impl Engine {
 /// A replica with nothing to do looks again after so long at the latest: others may have gone, or paused it.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// How long ends are gathered into one transaction. It is far less than a database takes, so hardly anybody waits.
-const GATHER: Duration = Duration::from_millis(10);
-
 /// What a process had to do with a rollout.
 enum Part {
     Done,
@@ -318,69 +316,4 @@ struct Turn {
     claimed: Vec<(Target, Option<Claim>)>,
     over: bool,
     look_again: Duration,
-}
-
-/// One query for all of them, not one a target.
-async fn with_claims(
-    tx: &DatabaseTransaction,
-    targets: Vec<Target>,
-) -> Result<Vec<(Target, Option<Claim>)>, StoreError> {
-    let mut known = claims::of_databases(tx, targets.iter().map(|target| target.database_id)).await?;
-    let with_claim = |target: Target| {
-        let claim = known.remove(&target.database_id);
-        (target, claim)
-    };
-    Ok(targets.into_iter().map(with_claim).collect())
-}
-
-/// Writes what has ended, like with like, unless another replica has the target by now: then what that one finds in the
-/// database's ledger counts.
-async fn settle(
-    tx: &DatabaseTransaction,
-    rollout: &mut Rollout,
-    known: &mut Known,
-    ends: &[Outcome],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let held = &mut known.held;
-    let (ours, lost): (Vec<_>, Vec<_>) = ends.iter().partition(|Outcome { target, .. }| {
-        held.iter().any(|held| held.position == target.position && held.fence == target.fence)
-    });
-    for Outcome { target, .. } in lost {
-        tracing::info!(position = target.position, "another replica has taken this target over");
-    }
-    let mut alike: Vec<(&Settlement, Vec<&Target>)> = Vec::new();
-    for Outcome { target, settlement } in ours {
-        held.retain(|held| held.position != target.position);
-        match alike.iter_mut().find(|(one, _)| *one == settlement) {
-            Some((_, targets)) => targets.push(target),
-            None => alike.push((settlement, vec![target])),
-        }
-    }
-    for (settlement, targets) in alike {
-        store::settle(tx, rollout, &targets, settlement, now).await?;
-    }
-    Ok(())
-}
-
-fn halt_over_budget(rollout: &mut Rollout) {
-    if rollout.state == State::Running && rollout.against_budget > rollout.failure_budget {
-        let reason = format!("{} targets failed, and {} may", rollout.against_budget, rollout.failure_budget);
-        (rollout.state, rollout.state_reason) = (State::Halted, Some(reason));
-    }
-}
-
-/// To the next wave, or to the end, when nothing of this one is left.
-async fn advance(tx: &DatabaseTransaction, rollout: &mut Rollout, now: DateTime<Utc>) -> Result<(), StoreError> {
-    if store::is_open(tx, rollout.id, rollout.wave).await? {
-        return Ok(());
-    }
-    if rollout.wave < rollout.waves {
-        rollout.wave += 1;
-        rollout.wave_opens_at = now + Duration::from_millis(rollout.soak_ms.unsigned_abs());
-    } else {
-        rollout.state = if rollout.failed > 0 { State::Failed } else { State::Succeeded };
-        rollout.ended_at = Some(now);
-    }
-    Ok(())
 }

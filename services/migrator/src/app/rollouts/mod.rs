@@ -10,6 +10,7 @@ mod engine;
 mod look;
 mod policy;
 mod spans;
+mod turn;
 
 pub(crate) use control::{cancel, pause, resume, retry_failed};
 pub(crate) use create::{Created, NewRollout, create, take_back};
