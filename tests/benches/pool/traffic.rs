@@ -34,11 +34,22 @@ pub(crate) struct Noise {
     pub(crate) per_second: f64,
 }
 
+/// How a call met its tenant's connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// There was one already.
+    Hit,
+    /// One that another call was waiting for: a delayed hit, which takes what is left of that call's miss.
+    Delayed,
+    /// It got a new one.
+    Miss,
+}
+
 /// One answer.
 struct Asked {
     tenant: usize,
     took: Duration,
-    missed: bool,
+    met: Met,
 }
 
 /// What a crowd saw.
@@ -58,18 +69,18 @@ impl Seen {
         self.asked.len() as f64 / self.took.as_secs_f64()
     }
 
-    pub(crate) fn misses(&self) -> f64 {
-        self.asked.iter().filter(|asked| asked.missed).count() as f64 / self.asked.len().max(1) as f64
+    pub(crate) fn percent(&self, met: Met) -> f64 {
+        self.asked.iter().filter(|asked| asked.met == met).count() as f64 * 100.0 / self.asked.len().max(1) as f64
     }
 
-    /// In milliseconds, of the hits or of the misses.
-    pub(crate) fn p99(&self, missed: bool) -> f64 {
-        self.p99_where(|asked| asked.missed == missed)
+    /// In milliseconds.
+    pub(crate) fn p99(&self, met: Met) -> f64 {
+        self.p99_where(|asked| asked.met == met)
     }
 
     /// Of the hits of everybody else.
     pub(crate) fn p99_of_others(&self, tenant: usize) -> f64 {
-        self.p99_where(|asked| !asked.missed && asked.tenant != tenant)
+        self.p99_where(|asked| asked.met == Met::Hit && asked.tenant != tenant)
     }
 
     pub(crate) fn rate_of(&self, tenant: usize) -> f64 {
@@ -83,13 +94,28 @@ impl Seen {
     }
 }
 
-/// The tenant that each backend was last seen to serve. One that was not seen before has just been made.
+/// The tenant that each backend was last seen to serve, and when it first did. One that was not seen before has just been
+/// made.
 #[derive(Default)]
-pub(crate) struct Backends(Mutex<HashMap<i32, usize>>);
+pub(crate) struct Backends(Mutex<HashMap<i32, (usize, Instant)>>);
 
 impl Backends {
-    fn is_new(&self, backend: i32, tenant: usize) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(backend, tenant) != Some(tenant)
+    /// What a call that began at `asked` and was answered by `backend` has met.
+    fn met(&self, backend: i32, tenant: usize, asked: Instant) -> Met {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&backend) {
+            Some((of, first)) if *of == tenant => {
+                if asked < *first {
+                    Met::Delayed
+                } else {
+                    Met::Hit
+                }
+            }
+            _ => {
+                known.insert(backend, (tenant, Instant::now()));
+                Met::Miss
+            }
+        }
     }
 }
 
@@ -145,7 +171,8 @@ async fn ask(
         let since = Instant::now();
         match service.read(client, tenant).await {
             Ok(backend) => {
-                asked.push(Asked { tenant, took: since.elapsed(), missed: backends.is_new(backend, tenant) });
+                let (took, met) = (since.elapsed(), backends.met(backend, tenant, since));
+                asked.push(Asked { tenant, took, met });
             }
             Err(status) => {
                 let reason = reason_of(&status).map_or_else(|| format!("{status:?}"), |reason| reason.as_str().into());
