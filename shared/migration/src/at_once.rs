@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use sea_orm::sqlx::{self, AssertSqlSafe, Executor, PgConnection, Row};
+use sea_orm::sqlx::{self, AssertSqlSafe, Executor, PgExecutor, Row};
 use sea_orm::{DbBackend, DbErr, RuntimeErr};
 use tracing::Instrument;
 
@@ -42,12 +42,15 @@ impl Run {
 ///
 /// # Errors
 /// Those of [`migrate`](crate::migrate).
-pub async fn migrate_at_once(
-    session: &mut PgConnection,
+pub async fn migrate_at_once<S>(
+    session: &mut S,
     set: &MigrationSet,
     (from, target): (&str, Option<&str>),
     run: &Run,
-) -> Result<Option<Applied>, MigrationError> {
+) -> Result<Option<Applied>, MigrationError>
+where
+    for<'s> &'s mut S: PgExecutor<'s>,
+{
     set.must_contain(target)?;
     let backend = DbBackend::Postgres;
     let believed: BTreeMap<_, _> = set
@@ -62,7 +65,7 @@ pub async fn migrate_at_once(
         return Ok(None);
     }
     let exchange = async {
-        let ledger = ledger_under_lock(session, set).await?;
+        let ledger = ledger_under_lock(&mut *session, set).await?;
         if !ledger.iter().map(|(version, checksum)| (version.as_str(), checksum.as_str())).eq(believed) {
             return Ok(false);
         }
@@ -90,7 +93,7 @@ pub async fn migrate_at_once(
 
 /// Checksums by version, in a transaction that it leaves open. The lock is waited for no longer than a table is.
 async fn ledger_under_lock(
-    session: &mut PgConnection,
+    session: impl PgExecutor<'_>,
     set: &MigrationSet,
 ) -> Result<BTreeMap<String, String>, sqlx::Error> {
     let name = Engine::Postgres.quote("set");
@@ -108,12 +111,15 @@ async fn ledger_under_lock(
 }
 
 /// Each migration is one message, which begins with the ledger's row of the one before.
-async fn migrate_and_commit(
-    session: &mut PgConnection,
+async fn migrate_and_commit<S>(
+    session: &mut S,
     set: &MigrationSet,
     steps: &[Step<'_>],
     run: &Run,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), sqlx::Error>
+where
+    for<'s> &'s mut S: PgExecutor<'s>,
+{
     let mut row = None;
     for step in steps {
         let since = Instant::now();
