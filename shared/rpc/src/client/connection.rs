@@ -37,25 +37,28 @@ pub(super) struct Connected {
 
 /// Nobody is there, and why.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("no connection")]
-pub(super) struct Absent(#[source] Arc<dyn Error + Send + Sync>);
+#[error("{address} cannot be reached: {}", root(source.as_ref()))]
+pub(super) struct Absent {
+    address: SocketAddr,
+    source: Arc<dyn Error + Send + Sync>,
+}
 
-impl Absent {
-    fn because(error: impl Into<StdError>) -> Self {
-        Self(Arc::from(error.into()))
-    }
+/// What says why: those around it say that a transport failed.
+fn root<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    error.source().map_or(error, root)
 }
 
 /// A connection to `target` at `address`, whose server `is_asked` whether it serves, as in
 /// <https://github.com/grpc/proposal/blob/master/A17-client-side-health-checking.md>.
 pub(super) fn connection(target: Target, address: SocketAddr, is_asked: bool) -> Connection {
+    let absent = move |error: StdError| Absent { address, source: error.into() };
     let connect = async move {
-        let channel = target.connect(address).await.map_err(Absent::because)?;
+        let channel = target.connect(address).await.map_err(|error| absent(error.into()))?;
         let is_serving = !is_asked || is_serving(channel.clone()).await;
         Ok(Connected { channel, is_serving })
     };
     // Others wait for it still when the first one gives up.
-    let made = async { tokio::spawn(connect).await.unwrap_or_else(|error| Err(Absent::because(error))) };
+    let made = async move { tokio::spawn(connect).await.unwrap_or_else(|error| Err(absent(error.into()))) };
     made.boxed().shared()
 }
 

@@ -143,7 +143,7 @@ impl Places {
     async fn pick(&self, tried: &[SocketAddr]) -> Result<Option<Picked>, StdError> {
         let now = Instant::now();
         if self.known().resolved_at.is_none() {
-            self.resolve().await.map_err(|error| Box::new(ConnectError(error)))?;
+            self.resolve().await.map_err(ConnectError)?;
         }
         let mut known = self.known();
         if known.resolved_at.is_some_and(|at| now >= at + RESOLVE_EVERY) && self.has_names() {
@@ -206,7 +206,11 @@ impl Places {
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, StdError> {
         match target.literal() {
             Some(address) => Ok(vec![address]),
-            None => Ok(timeout(RESOLVE_TIMEOUT, (self.0.resolve)(target)).await??),
+            None => {
+                let resolved = timeout(RESOLVE_TIMEOUT, (self.0.resolve)(target)).await;
+                let resolved = resolved.unwrap_or_else(|elapsed| Err(elapsed.into()));
+                Ok(resolved.map_err(|error| format!("{target} cannot be resolved: {error}"))?)
+            }
         }
     }
 }

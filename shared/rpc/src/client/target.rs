@@ -1,5 +1,6 @@
 //! One address of a service, as it was configured.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +34,13 @@ pub(super) struct Target {
     host: Arc<str>,
     port: u16,
     connector: Option<Connector>,
+}
+
+/// Its host and port.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 impl Target {

@@ -1,3 +1,5 @@
+use tonic::{Code, Status};
+
 use super::*;
 
 fn target(address: &str) -> Target {
@@ -135,4 +137,21 @@ async fn an_address_is_no_name() {
     let resolve: Resolve = Box::new(|_| Box::pin(async { Err(io::Error::other("not to be asked")) }));
     let places = Places::new(vec![target("http://127.0.0.1:1"), target("http://[::1]:2")], resolve);
     assert_eq!(turns(&places).await, [Some(1), Some(2), Some(1)]);
+}
+
+/// As gRPC has it: UNAVAILABLE, and where.
+#[tokio::test]
+async fn whoever_is_not_there_is_named() {
+    let said = async |address: &str, resolve: Resolve| {
+        let error = Places::new(vec![target(address)], resolve).connected().await.err().expect("nobody");
+        let status = Status::from_error(error);
+        assert_eq!(status.code(), Code::Unavailable);
+        status.message().to_owned()
+    };
+    let missing: Resolve = Box::new(|_| Box::pin(async { Err(io::Error::other("no such name")) }));
+    assert_eq!(said("http://nosuch:1", missing).await, "nosuch:1 cannot be resolved: no such name");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    let none: Resolve = Box::new(|_| Box::pin(async { Ok(Vec::new()) }));
+    let refused = said(&format!("http://{free}"), none).await;
+    assert!(refused.starts_with(&format!("{free} cannot be reached: Connection refused")), "{refused}");
 }
