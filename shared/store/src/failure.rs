@@ -93,10 +93,18 @@ pub fn is_disk_full(error: &sqlx::Error) -> bool {
         return error.code() == "53100";
     }
     if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
-        return [1021, 1041, 1114].contains(&error.number());
+        return match error.number() {
+            // disk full, by the server's file layer and by itself; a full table or tablespace.
+            20 | 1021 | 1114 => true,
+            // The file layer's: cannot make, write or close a file. The server's: cannot make a file, a table or a
+            // database; a rename, a write or a storage engine's call that failed. The system's own number (28 is
+            // ENOSPC) is in the text alone, in whatever language.
+            1 | 3 | 4 | 1004 | 1005 | 1006 | 1025 | 1026 | 1030 => error.message().contains(" 28 "),
+            _ => false,
+        };
     }
-    // SQLITE_FULL.
-    sqlite_code(error).is_some_and(|code| code & 0xff == 13)
+    // SQLITE_FULL; SQLITE_IOERR_SHMSIZE, when a log's index has no room (https://sqlite.org/rescode.html).
+    sqlite_code(error).is_some_and(|code| code & 0xff == 13 || code == 4874)
 }
 
 /// Whether the server cannot be reached, or has no room, at the moment.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, SqlErr};
 use tenantry_rpc::{Error, Reason};
 
-use crate::{driver, is_conflict, is_unavailable};
+use crate::{driver, is_conflict, is_disk_full, is_unavailable};
 
 /// How long a caller waits before another try.
 const SOON: Duration = Duration::from_secs(1);
+/// The same, where somebody has to do something first.
+const LATER: Duration = Duration::from_secs(60);
 
 /// What a service's own database refused, by what can be done about it.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,9 @@ pub enum StoreError {
     /// The database cannot be reached at the moment.
     #[error("the service's own database cannot be reached")]
     Unavailable(#[source] DbErr),
+    /// The database has no room for it.
+    #[error("the service's own database has no room")]
+    Full(#[source] DbErr),
     /// Anything else: ours.
     #[error("the service's own database failed")]
     Database(#[source] DbErr),
@@ -38,6 +43,7 @@ impl From<DbErr> for StoreError {
         match (&error, driver(&error)) {
             (DbErr::ConnectionAcquire(_), _) => Self::Unavailable(error),
             (_, Some(cause)) if is_unavailable(cause) => Self::Unavailable(error),
+            (_, Some(cause)) if is_disk_full(cause) => Self::Full(error),
             _ => Self::Database(error),
         }
     }
@@ -50,6 +56,10 @@ impl From<StoreError> for Error {
                 Error::new(Reason::DatabaseUnavailable, "the service's own database cannot be reached; try again")
                     .retry_after(SOON)
                     .caused_by(error)
+            }
+            StoreError::Full(_) => {
+                let message = "the service's own database has no room for more; whoever operates it has to make some";
+                Error::new(Reason::DatabaseServerFull, message).retry_after(LATER).caused_by(error)
             }
             StoreError::Collided(_) => {
                 Error::new(Reason::Overloaded, "others change the same at this moment; try again").retry_after(SOON)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tenantry_rpc::{Call, Caller, Context, Error, HttpRequest, HttpResponse, Middleware, Next, Reason, UserClaims};
-use tenantry_store::{driver, is_unavailable};
+use tenantry_store::{driver, is_disk_full, is_unavailable};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -20,6 +20,8 @@ use crate::{
 
 /// How long a caller waits before another try when something is away.
 const SOON: Duration = Duration::from_secs(1);
+/// The same, where an operator has to do something first.
+const LATER: Duration = Duration::from_secs(60);
 /// How long a caller waits for the end of a maintenance, where nobody has said it.
 const MAINTENANCE: Duration = Duration::from_secs(30);
 /// What ends with a request.
@@ -203,7 +205,9 @@ impl From<TenancyError> for Error {
                 Error::new(Reason::ShuttingDown, "the service is shutting down; try again").retry_after(SOON)
             }
             TenancyError::Checkout(CheckoutError::Broken { retry_after }) => unreachable(error, retry_after),
+            TenancyError::Checkout(CheckoutError::Connect(ref cause)) if is_disk_full(cause) => full(error),
             TenancyError::Checkout(CheckoutError::Connect(_) | CheckoutError::Refused(_)) => unreachable(error, SOON),
+            TenancyError::Database(ref cause) if driver(cause).is_some_and(is_disk_full) => full(error),
             // An idle connection whose server has gone shows at its first statement. Nothing was committed.
             TenancyError::Database(ref cause) if driver(cause).is_some_and(is_unavailable) => unreachable(error, SOON),
             TenancyError::OutcomeUnknown(_) => {
@@ -221,6 +225,11 @@ impl From<TenancyError> for Status {
     fn from(error: TenancyError) -> Self {
         Error::from(error).into()
     }
+}
+
+fn full(error: TenancyError) -> Error {
+    let message = "the company's database has no room for more; try again later, or tell whoever operates it";
+    Error::new(Reason::DatabaseServerFull, message).retry_after(LATER).caused_by(error)
 }
 
 fn unreachable(error: TenancyError, retry_after: Duration) -> Error {

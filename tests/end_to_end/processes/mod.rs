@@ -4,6 +4,7 @@ mod control_plane;
 mod demo;
 mod deployment;
 mod fleet;
+mod full_disk;
 mod health;
 mod isolation;
 mod mariadb;

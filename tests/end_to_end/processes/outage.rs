@@ -1,16 +1,16 @@
 //! What happens while something is away, and that it mends itself.
 
 use tenantry_api::catalog::v1::{Company, CompanyState, GetCompanyRequest, RegisterCompanyRequest};
-use tenantry_rpc::{Reason, reason_of};
+use tenantry_rpc::{Error, Reason, reason_of};
 use tenantry_testkit::actors::{Actor, Bearer, Operator, fresh_email, login, registration};
 use tenantry_testkit::sandbox::Clients;
-use tonic::Code;
+use tonic::Status;
 use tonic_types::StatusExt;
 
 use super::{eventually, tour};
 
 /// A registration at a bad moment.
-struct Early {
+pub(super) struct Early {
     at: Clients,
     operator: Operator,
     request: RegisterCompanyRequest,
@@ -19,12 +19,16 @@ struct Early {
 
 impl Early {
     /// Registers, and is told to come back.
-    async fn refused(at: Clients, operator: Operator, reason: Reason) -> anyhow::Result<Self> {
+    pub(super) async fn refused(at: Clients, operator: Operator, reason: Reason) -> anyhow::Result<Self> {
         #[allow(clippy::disallowed_methods)] // Another request id for every test.
         let request_id = uuid::Uuid::now_v7().to_string();
         let request = RegisterCompanyRequest { request_id, ..registration("Early Bird", &fresh_email()) };
         let status = at.companies()?.register_company(request.clone()).await.expect_err("a refusal");
-        assert_eq!((status.code(), reason_of(&status)), (Code::Unavailable, Some(reason)), "{status:?}");
+        assert_eq!(
+            (status.code(), reason_of(&status)),
+            (Status::from(Error::new(reason, "")).code(), Some(reason)),
+            "{status:?}"
+        );
         let details = status.get_error_details();
         let delay = details.retry_info().and_then(|retry| retry.retry_delay);
         assert!(delay.is_some_and(|delay| !delay.is_zero()), "{details:?}");
@@ -44,7 +48,7 @@ impl Early {
     }
 
     /// Without another call it comes to be; the same registration then finds it, and it works.
-    async fn becomes_active(self) -> anyhow::Result<()> {
+    pub(super) async fn becomes_active(self) -> anyhow::Result<()> {
         eventually("the company ACTIVE", async || {
             let company = self.company().await?;
             assert_ne!(company.state(), CompanyState::Failed, "{company:?}");
@@ -63,6 +67,7 @@ mod postgres {
     use tenantry_api::crm::v1::{GetPersonRequest, ListPeopleRequest};
     use tenantry_testkit::sandbox::{Engine, OnServer};
     use tenantry_testkit::servers::{PostgresServer, ServerOptions};
+    use tonic::Code;
 
     use super::*;
     use crate::processes::deployment::ISSUER;

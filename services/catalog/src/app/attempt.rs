@@ -26,7 +26,7 @@ impl From<StoreError> for Attempt {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Taken(_) | StoreError::Collided(_) => Self::Again,
-            StoreError::Unavailable(_) | StoreError::Database(_) => Self::Failed(error.into()),
+            StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Database(_) => Self::Failed(error.into()),
         }
     }
 }

@@ -154,6 +154,8 @@ pub(crate) async fn list(app: &App, company: CompanyId, page: Page) -> Result<(V
 fn raced(error: StoreError) -> Error {
     match error {
         StoreError::Taken(_) => Error::new(Reason::AlreadyMember, "this person belongs to the company already"),
-        StoreError::Collided(_) | StoreError::Unavailable(_) | StoreError::Database(_) => error.into(),
+        StoreError::Collided(_) | StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Database(_) => {
+            error.into()
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use super::{ServerError, unprivileged::RunAs};
+use super::{ServerError, SmallDisk, unprivileged::RunAs};
 
 /// How an engine is told to end.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,12 @@ pub(super) struct Guardian {
 }
 
 impl Guardian {
-    pub(super) fn spawn(folder: &Path, run_as: RunAs, signals: Signals) -> Result<Self, ServerError> {
+    pub(super) fn spawn(
+        folder: &Path,
+        disk: Option<&SmallDisk>,
+        run_as: RunAs,
+        signals: Signals,
+    ) -> Result<Self, ServerError> {
         let log = File::options()
             .append(true)
             .create(true)
@@ -46,7 +51,10 @@ impl Guardian {
             .map_err(ServerError::io("make the server's log"))?;
         let mut command = Command::new("/bin/sh");
         command.args(["-c", include_str!("guardian.sh"), "guardian"]).arg(folder).args([signals.stop, signals.crash]);
-        run_as.apply(&mut command);
+        match disk {
+            Some(disk) => command = disk.enter(&command),
+            None => run_as.apply(&mut command),
+        }
         // Ctrl-C on a terminal goes to the foreground process group: the guardian must not be in it.
         command.process_group(0).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         clean_environment(&mut command, folder);

@@ -23,6 +23,9 @@ pub struct MariaDbServer {
 }
 
 impl MariaDbServer {
+    /// Whom it runs as when we are root: the first of these that exists.
+    pub const USERS: &[&str] = &["mysql", "nobody"];
+
     /// Initialises a data folder with its accounts and starts the server. Takes a few seconds.
     ///
     /// Does not install anything: see [`super::install::ensure_mariadb`].
@@ -104,7 +107,7 @@ struct MariaDb {
 impl Engine for MariaDb {
     const NAME: &'static str = "MariaDB";
     const SHORT_NAME: &'static str = "mariadb";
-    const USERS: &'static [&'static str] = &["mysql", "nobody"];
+    const USERS: &'static [&'static str] = MariaDbServer::USERS;
     const SIGNALS: Signals = Signals { stop: "TERM", crash: "KILL" };
 
     fn write_files(&self, folder: &Path) -> Result<(), ServerError> {

@@ -22,6 +22,7 @@
 //! To add an engine: a file beside `postgres.rs` that says how to initialise a data folder, how to start the server and
 //! how to tell that it is ready. The rest is in `process.rs`.
 
+mod disk;
 mod error;
 mod folder;
 mod guardian;
@@ -35,8 +36,9 @@ mod programs;
 mod secret;
 mod unprivileged;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
+pub use disk::SmallDisk;
 pub use error::ServerError;
 pub use mariadb::MariaDbServer;
 pub use port::free_in_a_row;
@@ -56,10 +58,12 @@ pub struct ServerOptions {
     /// Where the server's folder is made. Defaults to the system's folder for temporary files. The unprivileged user
     /// must be able to enter it.
     pub parent_folder: Option<PathBuf>,
+    /// A disk of its own, for its user ([`PostgresServer::USERS`], [`MariaDbServer::USERS`]); its folder is there.
+    pub disk: Option<Arc<SmallDisk>>,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { max_connections: 300, settings: Vec::new(), parent_folder: None }
+        Self { max_connections: 300, settings: Vec::new(), parent_folder: None, disk: None }
     }
 }

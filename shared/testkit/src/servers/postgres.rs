@@ -16,6 +16,9 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
+    /// Whom it runs as when we are root: the first of these that exists.
+    pub const USERS: &[&str] = &["postgres", "nobody"];
+
     /// Initialises a data folder, starts the server and makes the administrative role. Takes about two seconds.
     ///
     /// Does not install anything: see [`super::install::ensure_postgres`].
@@ -101,7 +104,7 @@ struct Postgres {
 impl Engine for Postgres {
     const NAME: &'static str = "PostgreSQL";
     const SHORT_NAME: &'static str = "postgres";
-    const USERS: &'static [&'static str] = &["postgres", "nobody"];
+    const USERS: &'static [&'static str] = PostgresServer::USERS;
     const SIGNALS: Signals = Signals { stop: "INT", crash: "QUIT" };
 
     fn write_files(&self, folder: &Path) -> Result<(), ServerError> {

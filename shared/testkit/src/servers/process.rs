@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ServerError, ServerOptions, folder,
+    ServerError, ServerOptions, SmallDisk, folder,
     guardian::{self, Guardian, Order, Signals},
     leftovers, port,
     unprivileged::RunAs,
@@ -52,8 +52,9 @@ impl<E: Engine> ServerProcess<E> {
     /// Initialises a data folder and starts the server on a free port.
     pub(super) fn start(engine: E, options: ServerOptions) -> Result<Self, ServerError> {
         let run_as = RunAs::first_of(E::USERS)?;
-        let folder = folder::make(options.parent_folder.as_deref(), E::SHORT_NAME, run_as)?;
-        let guardian = Guardian::spawn(&folder, run_as, E::SIGNALS).inspect_err(|_| {
+        let parent = options.disk.as_deref().map(SmallDisk::path).or(options.parent_folder.as_deref());
+        let folder = folder::make(parent, E::SHORT_NAME, run_as)?;
+        let guardian = Guardian::spawn(&folder, options.disk.as_deref(), run_as, E::SIGNALS).inspect_err(|_| {
             // Without a guardian nobody else would.
             let _ = fs::remove_dir_all(&folder);
         })?;

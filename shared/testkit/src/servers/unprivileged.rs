@@ -38,6 +38,16 @@ impl RunAs {
         }
     }
 
+    /// What a program's words come after, to run as this user where only root can start it.
+    pub(super) fn words(self) -> Vec<String> {
+        match self {
+            Self::Ourselves => Vec::new(),
+            Self::User { uid, gid } => {
+                vec!["setpriv".into(), format!("--reuid={uid}"), format!("--regid={gid}"), "--clear-groups".into()]
+            }
+        }
+    }
+
     pub(super) fn apply(self, command: &mut Command) {
         if let Self::User { uid, gid } = self {
             command.uid(uid).gid(gid);

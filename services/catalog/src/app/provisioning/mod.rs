@@ -109,6 +109,7 @@ fn trouble(seen: &CompanyView, work: Work) -> Option<Error> {
     let (step, error) = steps.find_map(|step| Some((step, step.last_error.as_deref()?)))?;
     let reason = match error.parse() {
         Ok(Reason::DatabaseServerUnavailable) => Reason::DatabaseServerUnavailable,
+        Ok(Reason::DatabaseServerFull) => Reason::DatabaseServerFull,
         Ok(Reason::HookUnavailable | Reason::HookNotConfigured) => Reason::HookUnavailable,
         _ => Reason::MigratorUnavailable,
     };
