@@ -10,12 +10,7 @@ use crate::options::v1::CallerKind;
 /// The option's name in `proto/tenantry/options/v1/access.proto`.
 const ACCESS_OPTION: &str = "tenantry.options.v1.access";
 
-/// The pool of a contract's descriptors: ours, or those of a service with protos of its own.
-pub fn pool_of(descriptors: &[u8]) -> Result<DescriptorPool, AccessError> {
-    DescriptorPool::decode(descriptors).map_err(|error| AccessError::Descriptors(error.to_string()))
-}
-
-/// The descriptor pool of everything this crate generates.
+/// The descriptor pool of everything this crate generates. It takes some megabytes, and stays.
 pub fn descriptor_pool() -> Result<&'static DescriptorPool, AccessError> {
     static POOL: OnceLock<Result<DescriptorPool, String>> = OnceLock::new();
     POOL.get_or_init(|| DescriptorPool::decode(crate::DESCRIPTORS).map_err(|error| error.to_string()))
@@ -86,19 +81,20 @@ pub struct AccessRules(HashMap<String, AccessRule>);
 impl AccessRules {
     /// The rules of these services of ours, by full name.
     pub fn of_services<'a>(services: impl IntoIterator<Item = &'a str>) -> Result<Self, AccessError> {
-        Self::of_services_in(descriptor_pool()?, services)
+        Self::of_services_in(crate::BARE_DESCRIPTORS, services)
     }
 
-    /// The rules of these services, whose descriptors are in `pool`.
+    /// The rules of these services, of a contract of one's own: its descriptors, encoded.
     pub fn of_services_in<'a>(
-        pool: &DescriptorPool,
+        descriptors: &[u8],
         services: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, AccessError> {
+        let pool = DescriptorPool::decode(descriptors).map_err(|error| AccessError::Descriptors(error.to_string()))?;
         let mut rules = HashMap::new();
         for name in services {
             let service = pool.get_service_by_name(name).ok_or_else(|| AccessError::UnknownService(name.to_owned()))?;
             for method in service.methods() {
-                rules.insert(format!("/{name}/{}", method.name()), rule_of(pool, &method)?);
+                rules.insert(format!("/{name}/{}", method.name()), rule_of(&pool, &method)?);
             }
         }
         Ok(Self(rules))

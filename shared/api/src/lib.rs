@@ -26,6 +26,9 @@ macro_rules! contract {
 
 contract!();
 
+/// [`DESCRIPTORS`] without source information.
+const BARE_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bare_descriptors.binpb"));
+
 pub use generated::tenantry::{catalog, crm, lifecycle, migrator, options};
 
 /// The largest message that a service takes or a client reads, in bytes.

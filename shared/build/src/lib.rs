@@ -55,6 +55,10 @@ fn generate(
 
     // The encoded set keeps custom options, which prost-types' own type drops.
     fs::write(out()?.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;
+    // A third of it without the comments, which rules have no need of at every start.
+    let bare = compiler.include_source_info(false).encode_file_descriptor_set();
+    fs::write(out()?.join("bare_descriptors.binpb"), bare)?;
+    compiler.include_source_info(true);
 
     names(tonic_prost_build::configure())
         // The same message is the same bytes each time: request ids are told from reuses by a digest.

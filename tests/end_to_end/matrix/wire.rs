@@ -39,8 +39,9 @@ fn is_served(service: &str) -> bool {
 /// Every RPC of ours, in the order of the descriptors.
 pub(crate) fn rpcs() -> anyhow::Result<Vec<Rpc>> {
     let mut found = Vec::new();
-    for service in descriptor_pool()?.services().filter(|service| is_served(service.full_name())) {
-        let rules = AccessRules::of_services([service.full_name()])?;
+    let services: Vec<_> = descriptor_pool()?.services().filter(|service| is_served(service.full_name())).collect();
+    let rules = AccessRules::of_services(services.iter().map(|service| service.full_name()))?;
+    for service in services {
         let server = service.full_name().split('.').nth(1).unwrap_or_default().to_owned();
         for method in service.methods() {
             let name = format!("{}/{}", service.full_name(), method.name());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use http::Request;
 use tenantry_api::DESCRIPTORS;
-use tenantry_api::access::{AccessError, AccessRules, descriptor_pool, pool_of};
+use tenantry_api::access::{AccessError, AccessRules};
 use tenantry_telemetry::metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -185,8 +185,8 @@ impl ServerBuilder {
     fn rules(&self) -> Result<AccessRules, AccessError> {
         let services = self.services.iter().copied();
         let mut rules = match self.descriptors {
-            Some(descriptors) => AccessRules::of_services_in(&pool_of(descriptors)?, services)?,
-            None => AccessRules::of_services_in(descriptor_pool()?, services)?,
+            Some(descriptors) => AccessRules::of_services_in(descriptors, services)?,
+            None => AccessRules::of_services(services)?,
         };
         rules.let_in(&self.tenant_services);
         Ok(rules)
