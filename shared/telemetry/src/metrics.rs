@@ -4,7 +4,9 @@
 //! together, writes them into [METRICS.md](../METRICS.md), and never names a
 //! company, a user or anything else that there are thousands of in an attribute.
 //! What another part counts anyway is read by an observable instrument, whose
-//! callback holds a `Weak`: instruments live as long as the process.
+//! callback holds a `Weak`: instruments live as long as the process. The SDK asks
+//! the callbacks under a lock that making any instrument takes too, so none is
+//! made under a lock that a callback waits for: both would wait for ever.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;

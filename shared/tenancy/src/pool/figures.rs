@@ -8,31 +8,45 @@ use tenantry_telemetry::metrics::{Histogram, KeyValue, durations, meter};
 
 use super::{Inner, PoolStats};
 
+/// How long connections take.
+///
+/// Made with the pools, not with a server of theirs: the SDK makes an instrument under the lock that it holds while it
+/// asks the callbacks, which in turn wait for the lock that a new server is made under.
+#[derive(Debug, Clone)]
+pub(super) struct Durations {
+    creating: Histogram<f64>,
+    waiting: Histogram<f64>,
+}
+
+impl Durations {
+    pub(super) fn new() -> Self {
+        Self {
+            creating: durations("db.client.connection.create_time", "How long opening a connection took"),
+            waiting: durations("db.client.connection.wait_time", "How long a request waited for its connection"),
+        }
+    }
+
+    pub(super) fn of(&self, server: &str) -> Times {
+        Times { durations: self.clone(), of_server: [pool(server)] }
+    }
+}
+
 /// How long one server's connections take.
 #[derive(Debug)]
 pub(super) struct Times {
-    creating: Histogram<f64>,
-    waiting: Histogram<f64>,
+    durations: Durations,
     of_server: [KeyValue; 1],
 }
 
 impl Times {
-    pub(super) fn of(server: &str) -> Self {
-        Self {
-            creating: durations("db.client.connection.create_time", "How long opening a connection took"),
-            waiting: durations("db.client.connection.wait_time", "How long a request waited for its connection"),
-            of_server: [pool(server)],
-        }
-    }
-
     /// A connection was opened.
     pub(super) fn connected(&self, took: Duration) {
-        self.creating.record(took.as_secs_f64(), &self.of_server);
+        self.durations.creating.record(took.as_secs_f64(), &self.of_server);
     }
 
     /// A request has its connection.
     pub(super) fn waited(&self, took: Duration) {
-        self.waiting.record(took.as_secs_f64(), &self.of_server);
+        self.durations.waiting.record(took.as_secs_f64(), &self.of_server);
     }
 }
 
@@ -110,5 +124,73 @@ fn each(pools: &Weak<Inner>, mut tell: impl FnMut(&PoolStats, KeyValue)) {
     let servers: Vec<_> = pools.servers().by_name.values().cloned().collect();
     for server in servers {
         tell(&server.stats(), pool(&server.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::metrics::data::ResourceMetrics;
+    use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+    use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
+
+    use super::*;
+    use crate::pool::{PoolConfig, Pools};
+
+    /// A bound for what hangs, no measure of speed.
+    const BOUND: Duration = Duration::from_secs(30);
+
+    /// Collects, and sends nowhere.
+    struct Nowhere;
+
+    impl PushMetricExporter for Nowhere {
+        async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn temporality(&self) -> Temporality {
+            Temporality::Cumulative
+        }
+    }
+
+    #[tokio::test]
+    async fn a_first_request_does_not_wait_for_who_reads_the_figures() -> Result<(), Box<dyn std::error::Error>> {
+        let provider = SdkMeterProvider::builder().with_periodic_exporter(Nowhere).build();
+        opentelemetry::global::set_meter_provider(provider.clone());
+        let inner = Pools::new(PoolConfig::default()).inner;
+        let (begun, is_begun) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let may_go_on = std::sync::Mutex::new(may_go_on);
+        let stopped_half_way = move |_: &dyn tenantry_telemetry::metrics::AsyncInstrument<u64>| {
+            // Whoever waits here is gone when the test is over.
+            let _ = begun.send(());
+            let _ = may_go_on.lock().map(|may| may.recv_timeout(BOUND));
+        };
+        meter().u64_observable_gauge("test.half_way").with_callback(stopped_half_way).build();
+        let reader = thread::spawn(move || provider.force_flush());
+        is_begun.recv_timeout(BOUND)?;
+
+        let (made, is_made) = mpsc::channel();
+        let runtime = tokio::runtime::Handle::current();
+        let request = thread::spawn(move || {
+            let _entered = runtime.enter();
+            let _ = made.send(inner.server("main").is_ok());
+        });
+        assert_eq!(is_made.recv_timeout(BOUND), Ok(true), "it waits for the lock of the instruments");
+
+        drop(go_on);
+        let _ = (reader.join(), request.join());
+        Ok(())
     }
 }

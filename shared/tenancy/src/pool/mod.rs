@@ -29,6 +29,7 @@ pub use config::{EvictionPolicy, PoolConfig};
 use crate::engine::ConnectSettings;
 use crate::{CheckoutError, Placement};
 use checkout::{Permits, Seat};
+use figures::Durations;
 use server::Server;
 use waiter::Waiter;
 
@@ -52,6 +53,7 @@ pub struct Pools {
 struct Inner {
     config: PoolConfig,
     settings: ConnectSettings,
+    durations: Durations,
     servers: Mutex<Servers>,
 }
 
@@ -96,7 +98,7 @@ impl Pools {
             application_name: config.application_name.clone(),
             statement_cache_capacity: config.statement_cache_capacity,
         };
-        let inner = Arc::new(Inner { config, settings, servers: Mutex::default() });
+        let inner = Arc::new(Inner { config, settings, durations: Durations::new(), servers: Mutex::default() });
         tokio::spawn(reap(Arc::downgrade(&inner)));
         figures::observe(&inner);
         Self { inner }
@@ -179,7 +181,7 @@ impl Inner {
         if let Some(server) = servers.by_name.get(name) {
             return Ok(Arc::clone(server));
         }
-        let server = Arc::new(Server::new(name, &self.config));
+        let server = Arc::new(Server::new(name, &self.config, self.durations.of(name)));
         servers.by_name.insert(name.to_owned(), Arc::clone(&server));
         Ok(server)
     }

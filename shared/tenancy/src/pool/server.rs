@@ -100,7 +100,7 @@ pub(super) enum Room {
 }
 
 impl Server {
-    pub(super) fn new(name: &str, config: &PoolConfig) -> Self {
+    pub(super) fn new(name: &str, config: &PoolConfig, times: Times) -> Self {
         let (limit, connecting) = (config.connections_per_server, config.connects_in_flight_per_server);
         let state = State {
             open: 0,
@@ -123,7 +123,7 @@ impl Server {
             breaker: Mutex::new(Breaker::new(config)),
             state: Mutex::new(state),
             drained: Notify::new(),
-            times: Times::of(name),
+            times,
             runtime: Handle::current(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -137,21 +137,17 @@ impl Engine {
         drivers: &TaskTracker,
         shutdown: &Shutdown,
     ) {
-        let Ok(mut busy) = driven.lock() else { return };
-        if !busy.insert(id) {
-            return;
-        }
-        let (driven, shutdown) = (driven.clone(), shutdown.clone());
+        let Some(driving) = Driving::begin(id, driven) else { return };
+        let shutdown = shutdown.clone();
         drivers.spawn(async move {
-            let driven_on = self.drive(id, &shutdown).await;
-            if let Err(error) = &driven_on {
-                tracing::warn!(rollout = %id, error = error as &dyn std::error::Error, "a rollout is let go for now");
-            }
-            // One that this release does not know stays where it is, and is not looked at every second.
-            if !matches!(driven_on, Ok(Part::Unknown))
-                && let Ok(mut busy) = driven.lock()
-            {
-                busy.remove(&id);
+            match self.drive(id, &shutdown).await {
+                Ok(Part::Done) => {}
+                // It stays where it is, and is not looked at every second.
+                Ok(Part::Unknown) => driving.for_good(),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(rollout = %id, error, "a rollout is let go for now");
+                }
             }
         });
     }
@@ -300,6 +296,31 @@ impl Engine {
     }
 }
 
+/// A rollout that this process drives, until this goes: by a panic too, or nobody here would drive it again.
+struct Driving {
+    id: RolloutId,
+    driven: Option<Arc<Mutex<HashSet<RolloutId>>>>,
+}
+
+impl Driving {
+    fn begin(id: RolloutId, driven: &Arc<Mutex<HashSet<RolloutId>>>) -> Option<Self> {
+        let is_new = driven.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        is_new.then(|| Self { id, driven: Some(driven.clone()) })
+    }
+
+    fn for_good(mut self) {
+        self.driven = None;
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        if let Some(driven) = &self.driven {
+            driven.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        }
+    }
+}
+
 /// A replica with nothing to do looks again after so long at the latest: others may have gone, or paused it.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -316,4 +337,23 @@ struct Turn {
     claimed: Vec<(Target, Option<Claim>)>,
     over: bool,
     look_again: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollout_is_driven_once_at_a_time_and_again_after_a_panic() {
+        let (driven, id) = (Arc::default(), RolloutId(uuid::Uuid::from_u128(1)));
+        let driving = Driving::begin(id, &driven).expect("nobody drives it");
+        assert!(Driving::begin(id, &driven).is_none());
+        let panicked = std::panic::catch_unwind(AssertUnwindSafe(move || {
+            let _driving = driving;
+            panic!("as the test asked");
+        }));
+        assert!(panicked.is_err());
+        Driving::begin(id, &driven).expect("it was let go").for_good();
+        assert!(Driving::begin(id, &driven).is_none());
+    }
 }
