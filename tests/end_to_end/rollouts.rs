@@ -13,6 +13,7 @@ use tenantry_testkit::actors::{Actor, Operator, Owner, PASSWORD, fresh_email};
 use tenantry_testkit::sandbox::Sandbox;
 
 use crate::migrations::{BEFORE, HEAD, another_company, database_of, vanish};
+use crate::processes::eventually;
 use crate::support::{per_engine, reason};
 
 per_engine!(
@@ -236,14 +237,13 @@ async fn a_rollout_soaks_pauses_goes_on_and_is_cancelled(sandbox: &Sandbox) -> a
     let policy = RolloutPolicy { canary: count(1), soak, ..Default::default() };
     let id = fleet.create(to(BEFORE, policy)).await?.id;
     let mut rollouts = sandbox.rollouts()?;
-    let soaking = loop {
+    let soaking = eventually("the second wave", async || {
         let get = GetRolloutRequest { id: id.clone() };
-        let seen = rollouts.get_rollout(fleet.operator.request(get)).await?.into_inner();
-        if seen.wave == 2 {
-            break seen;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
+        let seen = sandbox.rollouts()?.get_rollout(fleet.operator.request(get)).await?.into_inner();
+        anyhow::ensure!(seen.state() == RolloutState::Running, "{seen:?}");
+        Ok((seen.wave == 2).then_some(seen))
+    })
+    .await?;
     assert!(soaking.soak_end_time.is_some());
     assert_eq!(soaking.counts.unwrap_or_default().succeeded, 1, "the rest waits for the soak");
     for _ in 0..2 {

@@ -44,6 +44,8 @@ pub(crate) struct Report {
     announced: u32,
     /// From the lines `test result: …`: they are right even where a test printed into the line of another.
     summed: Counts,
+    /// The tests that libtest says run for long, until they end.
+    slow: Vec<String>,
     notes: Vec<String>,
 }
 
@@ -53,9 +55,15 @@ impl Report {
             self.announced += count;
         } else if let Some(counts) = summary(line) {
             self.summed = self.summed.plus(counts);
+        } else if let Some(path) = slow(line) {
+            self.slow.push(path.to_owned());
         } else if let Some((path, counts)) = result(line) {
+            self.slow.retain(|slow| slow != path);
             let row = engine_of(path).map_or(&mut self.no_engine, |engine| &mut self.per_engine[engine]);
             *row = row.plus(counts);
+            if counts.failed > 0 {
+                self.notes.push(format!("failed: {path}"));
+            }
         }
     }
 
@@ -73,6 +81,7 @@ impl Report {
         if silent > 0 {
             self.no_engine.failed += silent;
             self.notes.push(format!("tests that started and never reported, because their process died: {silent}"));
+            self.notes.extend(self.slow.drain(..).map(|path| format!("never ended: {path}")));
         }
         let total = self.total();
         if !cargo_succeeded && total.failed == 0 {
@@ -130,6 +139,11 @@ fn summary(line: &str) -> Option<Counts> {
     let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let number = |word: &str| numbers.split("; ").find_map(|part| part.strip_suffix(word)?.trim().parse().ok());
     Some(Counts { passed: number("passed")?, failed: number("failed")?, ignored: number("ignored")? })
+}
+
+/// `test some::path::name has been running for over 60 seconds`
+fn slow(line: &str) -> Option<&str> {
+    Some(line.strip_prefix("test ")?.split_once(" has been running for over ")?.0)
 }
 
 /// `test some::path::name ... ok`, and the path.

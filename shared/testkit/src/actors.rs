@@ -1,6 +1,8 @@
 //! Those who call: an operator, a company's owner, a member, a stranger. Each is its own type, so that a test says who
 //! does what.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use tenantry_api::catalog::v1::{
     AcceptInvitationRequest, Company, CompanyState, InviteMemberRequest, IssueOperatorTokenRequest, LoginRequest,
@@ -14,6 +16,9 @@ use crate::sandbox::{Clients, Sandbox};
 /// Everybody's password.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// The deadline of every call, to the end of a stream. A bound for what hangs, no measure of speed.
+pub const LONGEST_CALL: Duration = Duration::from_secs(300);
+
 /// Somebody who calls, with or without a token.
 pub trait Actor {
     /// The token, if there is one.
@@ -22,6 +27,7 @@ pub trait Actor {
     /// A request of this actor's.
     fn request<T>(&self, body: T) -> Request<T> {
         let mut request = Request::new(body);
+        request.set_timeout(LONGEST_CALL);
         if let Some(token) = self.token()
             && let Ok(bearer) = format!("Bearer {token}").parse()
         {

@@ -90,8 +90,7 @@ impl Process {
         loop {
             let ended = self.child.try_wait()?.is_some();
             if ended {
-                self.stdout.finish();
-                self.stderr.finish();
+                self.finish().await?;
             }
             if let Some(found) = find(&self.stdout.text()) {
                 return Ok(found);
@@ -133,10 +132,19 @@ impl Process {
             ensure!(ends, "{} does not end, having said\n{}", self.name, all());
             tokio::time::sleep(LOOK_EVERY).await;
         };
-        self.stdout.finish();
-        self.stderr.finish();
+        self.finish().await?;
         let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
         Ok(Ended { name: self.name.clone(), status, stdout, stderr })
+    }
+
+    /// Reads what is left of one that has ended.
+    async fn finish(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while !(self.stdout.is_read() && self.stderr.is_read()) {
+            ensure!(Instant::now() < until, "{} has ended, and a child that it left holds its output", self.name);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Sends it a signal, waits for its end and demands an exit with 0. Its standard output.
@@ -203,10 +211,9 @@ impl Output {
         String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// Reads what is left of a process that has ended.
-    fn finish(&mut self) {
-        // A reader that panicked has read what it could.
-        let _ = self.reader.take().map(JoinHandle::join);
+    /// Whether nothing more comes. A reader that panicked has read what it could.
+    fn is_read(&self) -> bool {
+        self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 

@@ -22,11 +22,11 @@ use tenantry_rpc::command::Started as _;
 use tenantry_rpc::server::{Mode, listen};
 use tenantry_rpc::{Reason, Shutdown};
 use tenantry_tenancy::TenantServiceConfig;
-use tenantry_testkit::actors::{Actor, Bearer, Member, Operator, Owner, PASSWORD, Stranger, login};
+use tenantry_testkit::actors::{Actor, Bearer, LONGEST_CALL, Member, Operator, Owner, PASSWORD, Stranger, login};
 use tenantry_testkit::process::run;
 use tenantry_testkit::sandbox::{Beside, Engine, Sandbox};
 use tokio::task::JoinHandle;
-use tonic::Status;
+use tonic::{Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -288,7 +288,9 @@ async fn it_is_called_by_reflection_and_watched_by_health(world: &World) -> anyh
     let owner = world.company("Curled", true).await?;
     let service = "notes.v1.NoteService";
     let mut health = HealthClient::new(client::open(&format!("http://{}", world.address), NOTES, None)?);
-    let mut health = health.watch(HealthCheckRequest { service: service.into() }).await?.into_inner();
+    let mut watch = Request::new(HealthCheckRequest { service: service.into() });
+    watch.set_timeout(LONGEST_CALL);
+    let mut health = health.watch(watch).await?.into_inner();
     // Once it has heard the catalog.
     while health.message().await?.context("the stream ended")?.status() != ServingStatus::Serving {}
 

@@ -54,12 +54,15 @@ impl Watch {
 
     /// The next that says something.
     pub(super) async fn news(&mut self) -> Result<Event, Status> {
-        loop {
-            match self.next().await? {
-                Event::Heartbeat(_) => {}
-                news => return Ok(news),
+        let news = async {
+            loop {
+                match self.next().await? {
+                    Event::Heartbeat(_) => {}
+                    news => return Ok(news),
+                }
             }
-        }
+        };
+        tokio::time::timeout(BOUND, news).await.expect("nothing but heartbeats comes")
     }
 
     /// The first change that finds a tenant in this state. Those before it are of what was under way when the stream

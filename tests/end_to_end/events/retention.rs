@@ -1,7 +1,5 @@
 //! Events are kept for as long as is asked for, and who comes too late is told.
 
-use std::time::Duration;
-
 use tenantry_api::catalog::v1::{ListEventsRequest, WatchEventsRequest};
 use tenantry_rpc::{Reason, reason_of};
 use tenantry_testkit::actors::Owner;
@@ -10,6 +8,7 @@ use tenantry_testkit::sandbox::{Engine, OnServer, Sandbox, Tuning};
 use super::list;
 use super::stream::Watch;
 use crate::lifecycle::Operations;
+use crate::processes::eventually;
 use crate::support::reason;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,14 +47,12 @@ async fn what_is_too_old_is_removed_and_late_comers_are_told(engine: Engine) -> 
     sandbox.run_in_central(&inserted(&[of_age(engine, "younger", 86_000)])).await?;
     let second = Owner::of_new_company(&sandbox, "Second").await?.company.id;
 
-    let kept = loop {
+    let kept = eventually("nothing that is too old", async || {
         let kept = list(&sandbox, &operations.operator, ListEventsRequest { page_size: 1_000, ..Default::default() });
         let kept = kept.await?;
-        if kept.iter().all(|event| event.kind != "old" && event.company_id != first) {
-            break kept;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+        Ok(kept.iter().all(|event| event.kind != "old" && event.company_id != first).then_some(kept))
+    })
+    .await?;
     let kinds: Vec<_> = kept.iter().rev().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["younger", "company.created", "company.activated", "user.signed_in"]);
     assert!(before.iter().all(|event| !kept.contains(event)));
@@ -86,13 +83,11 @@ async fn what_is_too_old_is_removed_and_late_comers_are_told(engine: Engine) -> 
 
     // The newest stays, whatever its age: the mark of where the log is.
     sandbox.run_in_central(&format!("UPDATE events SET occurred_at = {}", time(engine, 172_800))).await?;
-    let left = loop {
+    let left = eventually("one event", async || {
         let left = list(&sandbox, &operations.operator, ListEventsRequest::default()).await?;
-        if left.len() == 1 {
-            break left;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+        Ok((left.len() == 1).then_some(left))
+    })
+    .await?;
     assert_eq!(left[0].kind, "user.signed_in");
     sandbox.stop().await
 }

@@ -50,11 +50,14 @@ impl Watch {
     }
 
     pub(super) async fn event(&mut self) -> Result<Event, Status> {
-        loop {
-            if let Message::Event(event) = self.next().await? {
-                return Ok(event);
+        let event = async {
+            loop {
+                if let Message::Event(event) = self.next().await? {
+                    return Ok(event);
+                }
             }
-        }
+        };
+        tokio::time::timeout(BOUND, event).await.expect("nothing but heartbeats comes")
     }
 }
 

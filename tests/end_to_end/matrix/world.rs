@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tenantry_testkit::sandbox::{Engine, Sandbox};
 
 use crate::issuers::{CLIENT, Issuer};
+use crate::processes::eventually;
 
 use super::forge::Key;
 use super::rows;
@@ -196,7 +197,7 @@ impl World {
             let rpc = "tenantry.catalog.v1.PluginService/InstallPlugin";
             self.wire.ask(rpc, Some(&self.operator.token), body).await?;
             // The crm hears of it a moment later.
-            crate::processes::eventually("the plugin", async || {
+            eventually("the plugin", async || {
                 let listed = self.wire.ask(list, Some(company.owner()?), json!({})).await;
                 Ok(listed.inspect_err(|error| eprintln!("not yet: {error:#}")).ok())
             })
@@ -384,9 +385,12 @@ impl World {
         let policy = json!({ "canary": { "count": 1 }, "soak": "3600s", "verify": true });
         let created = self.roll("CreateRollout", json!({ "policy": policy })).await?;
         let id = text(&created["rollout"], "id")?;
-        while self.roll("GetRollout", json!({ "id": id })).await?["wave"] != 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the second wave", async || {
+            let seen = self.roll("GetRollout", json!({ "id": id })).await?;
+            anyhow::ensure!(seen["state"] == "ROLLOUT_STATE_RUNNING", "{seen}");
+            Ok((seen["wave"] == 2).then_some(()))
+        })
+        .await?;
         Ok(id)
     }
 

@@ -1,10 +1,15 @@
 //! What `GET /metrics` answers, taken apart.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long an answer may take. A bound for what hangs, no measure of speed.
+const BOUND: Duration = Duration::from_secs(60);
 
 /// All families of one answer, by name.
 pub(super) struct Scraped(pub(super) BTreeMap<String, Family>);
@@ -30,7 +35,7 @@ pub(super) async fn scrape(url: &str) -> anyhow::Result<Scraped> {
     let mut stream = TcpStream::connect(host).await?;
     stream.write_all(format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
+    timeout(BOUND, stream.read_to_string(&mut answer)).await.context("the metrics do not end")??;
     let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
     anyhow::ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
     Scraped::parse(body)

@@ -2,8 +2,9 @@
 
 mod sqlite {
     use tenantry_rpc::client;
+    use tenantry_testkit::actors::LONGEST_CALL;
     use tokio_stream::StreamExt;
-    use tonic::Streaming;
+    use tonic::{Request, Streaming};
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::HealthCheckResponse;
     use tonic_health::pb::health_check_response::ServingStatus;
@@ -13,7 +14,8 @@ mod sqlite {
 
     async fn watch(standalone: &Standalone) -> anyhow::Result<Streaming<HealthCheckResponse>> {
         let crm = client::open(&format!("http://{}", standalone.addresses.crm), "crm", None)?;
-        let question = HealthCheckRequest { service: "tenantry.crm.v1.PersonService".to_owned() };
+        let mut question = Request::new(HealthCheckRequest { service: "tenantry.crm.v1.PersonService".to_owned() });
+        question.set_timeout(LONGEST_CALL);
         let mut watch = HealthClient::new(crm).watch(question).await?.into_inner();
         // The crm is ready when it has heard the catalog, a moment after it listens.
         while let Some(news) = watch.message().await? {

@@ -42,6 +42,7 @@ mariadb           0       1       0
 sqlite            2       0       0
 no engine         3       0       0
 total             6       1       0
+note: failed: store::mariadb::creates_a_company
 6 passed, 1 failed
 "
     );
@@ -56,8 +57,12 @@ fn an_ignored_test_is_a_failure() {
 
 #[test]
 fn a_process_that_died_fails_the_tests_that_it_owed() {
-    let report = report("running 3 tests\ntest a ... ok\n", false);
+    let output = "running 3 tests\ntest a has been running for over 60 seconds\n\
+                  test b has been running for over 60 seconds\ntest a ... ok\n";
+    let report = report(output, false);
     assert_eq!(last_line(&report), "1 passed, 2 failed");
+    assert!(report.to_string().contains("note: never ended: b\n"), "{report}");
+    assert!(!report.to_string().contains("never ended: a"), "{report}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sqlx::mysql::MySqlConnection;
@@ -9,8 +10,11 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use tenantry::{Databases, Server};
 use tenantry_ids::{IdSource, SystemIds};
+use tokio::time::timeout;
 use url::Url;
 
+/// How long a statement may take. A bound for what hangs, no measure of speed.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(300);
 /// The name that the catalog and the migrator know the server by.
 const SERVER: &str = "main";
 
@@ -247,18 +251,21 @@ impl OnServer {
     }
 
     async fn run_at(&self, url: &str, sql: &str) -> anyhow::Result<()> {
-        match self.admin.scheme() {
-            "postgres" | "postgresql" => {
-                let mut admin = PgConnection::connect(url).await?;
-                admin.execute(AssertSqlSafe(sql.to_owned())).await?;
-                Ok(admin.close().await?)
+        let run = async {
+            match self.admin.scheme() {
+                "postgres" | "postgresql" => {
+                    let mut admin = PgConnection::connect(url).await?;
+                    admin.execute(AssertSqlSafe(sql.to_owned())).await?;
+                    Ok(admin.close().await?)
+                }
+                "mysql" => {
+                    let mut admin = MySqlConnection::connect(url).await?;
+                    admin.execute(AssertSqlSafe(sql.to_owned())).await?;
+                    Ok(admin.close().await?)
+                }
+                scheme => bail!("no engine {scheme:?}"),
             }
-            "mysql" => {
-                let mut admin = MySqlConnection::connect(url).await?;
-                admin.execute(AssertSqlSafe(sql.to_owned())).await?;
-                Ok(admin.close().await?)
-            }
-            scheme => bail!("no engine {scheme:?}"),
-        }
+        };
+        timeout(LONGEST_STATEMENT, run).await.with_context(|| format!("{sql} does not end"))?
     }
 }

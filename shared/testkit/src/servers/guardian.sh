@@ -13,7 +13,12 @@ launch() {
         echo "$?" >"$folder/exit.new"
         mv "$folder/exit.new" "$folder/exit"
     ) &
-    until [ -s "$folder/pid" ] || [ -e "$folder/exit" ]; do sleep 0.02; done
+    tries=0
+    until [ -s "$folder/pid" ] || [ -e "$folder/exit" ]; do
+        tries=$((tries + 1))
+        [ "$tries" -gt 3000 ] && return 1
+        sleep 0.02
+    done
     server=$(cat "$folder/pid" 2>/dev/null)
 }
 
